@@ -1,0 +1,320 @@
+package reqwstest
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// state is how far a connection's script has come.
+type state int
+
+const (
+	playing state = iota
+	played
+	broken
+)
+
+// Conn is the server's end of one connection, for steps made with Do, and for
+// asking afterwards what came over it. Reading and writing belong to the script;
+// the other methods may be called from any goroutine.
+type Conn struct {
+	srv    *Server
+	n      int
+	script *ConnScript
+	addr   string
+	opened time.Time
+	raw    net.Conn  // TCP or memory; nil if the dial was refused
+	client *pipeConn // the other end, in memory
+
+	nc      net.Conn // raw, or TLS over it
+	tls     *tls.Conn
+	r       *bufio.Reader
+	rules   rules
+	message *message // completed by the last frame
+	inside  bool     // the WebSocket handshake is done
+
+	// Below: guarded by srv.mu.
+	state      state
+	current    Step
+	step       int
+	frames     []Frame
+	frameTimes []time.Time
+	maskKeys   [][4]byte
+}
+
+func newConn(s *Server, n int, script *ConnScript, raw net.Conn, client *pipeConn, addr string) *Conn {
+	c := &Conn{srv: s, n: n, script: script, raw: raw, client: client, addr: addr, opened: time.Now(), nc: raw}
+	c.r = bufio.NewReaderSize(raw, 4096)
+	return c
+}
+
+// serve plays the script and then closes in good order.
+func (c *Conn) serve() {
+	defer c.raw.Close()
+	if c.srv.tls {
+		c.startTLS()
+	}
+	ok := false
+	defer func() { // also when a Do step left by runtime.Goexit
+		if !ok {
+			c.finish(broken)
+		}
+	}()
+	for i, s := range c.script.steps {
+		c.srv.mu.Lock()
+		c.step, c.current = i+1, s
+		c.srv.mu.Unlock()
+		if err := s.run(c); err != nil {
+			ok = c.stop(err)
+			return
+		}
+	}
+	ok = true
+	c.finish(played)
+	c.linger()
+}
+
+// stop ends the script early, and reports whether its state is settled.
+func (c *Conn) stop(err error) bool {
+	if errors.Is(err, errStalled) {
+		return true
+	}
+	if c.srv.ctx.Err() == nil {
+		c.srv.fail("%s: %v", c.whereLocked(), err)
+		return false
+	}
+	return true // cut off by the test's end: that is reported as not finished
+}
+
+func (c *Conn) finish(st state) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	if c.state == playing {
+		c.state = st
+	}
+	c.srv.settleLocked()
+}
+
+// linger sends a FIN and takes what the client still sends, until that closes:
+// closing at once would make an RST of it, by which clients lose what they have
+// not yet read.
+func (c *Conn) linger() {
+	c.CloseWrite()
+	for c.inside {
+		if _, err := c.ReadFrame(); err != nil {
+			var v *violation
+			if errors.As(err, &v) && c.srv.ctx.Err() == nil {
+				c.srv.fail("connection %d, after its script: %v", c.n, err)
+			}
+			break
+		}
+	}
+	io.Copy(io.Discard, c.raw)
+}
+
+func (c *Conn) kill() {
+	if c.raw != nil {
+		c.raw.Close()
+	}
+}
+
+// where names the connection and the step that it is in. The caller holds srv.mu.
+func (c *Conn) where() string {
+	if c.step == 0 {
+		return fmt.Sprintf("connection %d (%s)", c.n, c.script.at)
+	}
+	return fmt.Sprintf("connection %d, step %d %s (%s)", c.n, c.step, c.current.name, c.current.at)
+}
+
+func (c *Conn) whereLocked() string {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return c.where()
+}
+
+// Number is 1 for the server's first connection, and so on.
+func (c *Conn) Number() int { return c.n }
+
+// Time is when the connection was opened.
+func (c *Conn) Time() time.Time { return c.opened }
+
+// DialAddr is the address that Server.DialContext was asked for, for connections
+// made with it in memory, and the server's own for others.
+func (c *Conn) DialAddr() string { return c.addr }
+
+// Context ends with the test. A Do step that waits for something should watch it.
+func (c *Conn) Context() context.Context { return c.srv.ctx }
+
+// Requests returns the requests that came over this connection so far.
+func (c *Conn) Requests() []*Request {
+	var out []*Request
+	for _, r := range c.srv.Requests() {
+		if r.Conn == c {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Frames returns the frames received so far, unmasked, as they came: fragments
+// and compressed payloads included. Comparing them with what Text and the like
+// return works.
+func (c *Conn) Frames() []Frame {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return append([]Frame(nil), c.frames...)
+}
+
+// FrameTimes returns when the frames of Frames came.
+func (c *Conn) FrameTimes() []time.Time {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return append([]time.Time(nil), c.frameTimes...)
+}
+
+// MaskKeys returns the masking keys of the frames of Frames.
+func (c *Conn) MaskKeys() [][4]byte {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return append([][4]byte(nil), c.maskKeys...)
+}
+
+// WriteSizes returns the size of every Write that the client made so far, the
+// handshake and blocked ones included. Only connections in memory can tell: for
+// others it is nil. With TLS these are writes of TLS records.
+func (c *Conn) WriteSizes() []int {
+	if c.client == nil {
+		return nil
+	}
+	return c.client.out.sizes()
+}
+
+// NetConn is the connection under any TLS. Reading from it directly misses what
+// is buffered already.
+func (c *Conn) NetConn() net.Conn { return c.raw }
+
+// Read reads bytes as they are, after TLS.
+func (c *Conn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// Write writes bytes as they are, in one write.
+func (c *Conn) Write(p []byte) (int, error) { return c.nc.Write(p) }
+
+// WriteFrame writes frames in one write, checking nothing.
+func (c *Conn) WriteFrame(frames ...Frame) error {
+	_, err := c.Write(Encode(frames...))
+	return err
+}
+
+// ReadFrame reads the next frame, unmasks, records and checks it. A frame that
+// RFC 6455 forbids is an error that names the section.
+func (c *Conn) ReadFrame() (Frame, error) {
+	f, err := readFrame(c.r)
+	if err != nil {
+		return f, err
+	}
+	m, err := c.rules.frame(f)
+	c.record(f)
+	c.message = m
+	f.Masked, f.Key = false, [4]byte{}
+	return f, err
+}
+
+func (c *Conn) record(f Frame) {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	c.maskKeys = append(c.maskKeys, f.Key)
+	f.Masked, f.Key = false, [4]byte{}
+	c.frames = append(c.frames, f)
+	c.frameTimes = append(c.frameTimes, time.Now())
+}
+
+// ReadMessage reads up to the end of the next message, put together and inflated,
+// or the next control frame, whichever comes first.
+func (c *Conn) ReadMessage() (Op, []byte, error) {
+	m, err := c.readMessage()
+	return m.op, m.payload, err
+}
+
+func (c *Conn) readMessage() (message, error) {
+	for {
+		if _, err := c.ReadFrame(); err != nil {
+			return message{}, err
+		}
+		if c.message != nil {
+			return *c.message, nil
+		}
+	}
+}
+
+// Play runs further steps, for Do.
+func (c *Conn) Play(steps ...Step) error {
+	for _, s := range steps {
+		if err := s.run(c); err != nil {
+			return fmt.Errorf("%s (%s): %w", s.name, s.at, err)
+		}
+	}
+	return nil
+}
+
+// CloseWrite sends a FIN (after close_notify, with TLS): the client reads EOF, and
+// can still send.
+func (c *Conn) CloseWrite() error {
+	if c.tls != nil {
+		c.tls.CloseWrite()
+	}
+	return c.raw.(interface{ CloseWrite() error }).CloseWrite()
+}
+
+// Close closes the connection under any TLS, without a word.
+func (c *Conn) Close() error { return c.raw.Close() }
+
+// Reset closes the connection with an RST: the client gets syscall.ECONNRESET.
+func (c *Conn) Reset() error {
+	if tcp, ok := c.raw.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+		return tcp.Close()
+	}
+	return c.raw.(*pipeConn).Reset()
+}
+
+// startTLS makes the rest of the connection TLS. The handshake happens at the
+// first read or write.
+func (c *Conn) startTLS() {
+	c.tls = tls.Server(bufferedConn{c.raw, c.r}, c.srv.serverTLS())
+	c.nc = c.tls
+	c.r = bufio.NewReaderSize(c.tls, 4096)
+}
+
+// bufferedConn reads what was read ahead first.
+type bufferedConn struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// flushed waits, in memory, until the client has read all that was written.
+func (c *Conn) flushed() {
+	if p, ok := c.raw.(*pipeConn); ok {
+		p.out.taken()
+	}
+}
+
+// writePieces writes p in pieces of n bytes, each in a write of its own.
+func (c *Conn) writePieces(n int, p []byte) error {
+	for len(p) > 0 {
+		piece := p[:min(n, len(p))]
+		if _, err := c.Write(piece); err != nil {
+			return err
+		}
+		c.flushed()
+		p = p[len(piece):]
+	}
+	return nil
+}

@@ -1,0 +1,352 @@
+package reqwstest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Request is an HTTP request as the server received it.
+type Request struct {
+	Conn       *Conn
+	Time       time.Time // when it had arrived; virtual in a synctest bubble
+	Method     string
+	RequestURI string // as sent
+	URL        *url.URL
+	Proto      string
+	Host       string
+	Header     http.Header // without Host
+	Head       []byte      // the request line and headers as sent, with the empty line
+	Body       []byte
+	TLS        *tls.ConnectionState // nil without TLS
+}
+
+// ReadRequest reads and records one request with its body.
+func (c *Conn) ReadRequest() (*Request, error) {
+	head, err := c.readHead()
+	if err != nil {
+		return nil, fmt.Errorf("reading a request: %w after %s", err, quote(head))
+	}
+	parsed, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+	if err != nil {
+		return nil, fmt.Errorf("reading a request: %w in %s", err, quote(head))
+	}
+	r := &Request{
+		Conn: c, Method: parsed.Method, RequestURI: parsed.RequestURI, URL: parsed.URL, Proto: parsed.Proto,
+		Host: parsed.Host, Header: parsed.Header, Head: head,
+	}
+	if r.Body, err = c.readBody(parsed); err != nil {
+		return nil, fmt.Errorf("reading the body of %s %s: %w", r.Method, r.RequestURI, err)
+	}
+	if c.tls != nil {
+		state := c.tls.ConnectionState()
+		r.TLS = &state
+	}
+	r.Time = time.Now()
+	c.srv.mu.Lock()
+	c.srv.requests = append(c.srv.requests, r)
+	c.srv.mu.Unlock()
+	return r, nil
+}
+
+func (c *Conn) readHead() ([]byte, error) {
+	const most = 1 << 20
+	var head []byte
+	for len(head) < most {
+		line, err := c.r.ReadBytes('\n')
+		head = append(head, line...)
+		if err != nil {
+			if len(head) > 0 {
+				err = inside(err)
+			}
+			return head, err
+		}
+		if strings.TrimRight(string(line), "\r\n") == "" {
+			return head, nil
+		}
+	}
+	return head, fmt.Errorf("the head is longer than %d bytes", most)
+}
+
+func (c *Conn) readBody(r *http.Request) ([]byte, error) {
+	if len(r.TransferEncoding) == 0 {
+		body := make([]byte, max(r.ContentLength, 0))
+		_, err := io.ReadFull(c.r, body)
+		return body, err
+	}
+	body, err := io.ReadAll(httputil.NewChunkedReader(c.r))
+	if err != nil {
+		return body, err
+	}
+	for { // trailers, up to the empty line
+		line, err := c.r.ReadString('\n')
+		if err != nil || strings.TrimRight(line, "\r\n") == "" {
+			return body, err
+		}
+	}
+}
+
+// checkUpgrade holds an opening handshake to RFC 6455, section 4.1.
+func (s *Server) checkUpgrade(r *Request) error {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	switch {
+	case r.Method != "GET":
+		return violationf("4.1", "the handshake's method is %s", r.Method)
+	case r.Proto != "HTTP/1.1":
+		return violationf("4.1", "the handshake is in %s", r.Proto)
+	case r.Host == "":
+		return violationf("4.1", "the handshake has no Host header")
+	case !strings.HasPrefix(r.RequestURI, "/"):
+		return violationf("4.1", "the handshake asks for %s", quote(r.RequestURI))
+	case len(r.Body) > 0:
+		return violationf("4.1", "the handshake has a body: %s", quote(r.Body))
+	case !hasToken(r.Header.Values("Connection"), "upgrade"):
+		return violationf("4.1", "Connection is %q", r.Header.Values("Connection"))
+	case !hasToken(r.Header.Values("Upgrade"), "websocket"):
+		return violationf("4.1", "Upgrade is %q", r.Header.Values("Upgrade"))
+	case strings.Join(r.Header.Values("Sec-WebSocket-Version"), ",") != "13":
+		return violationf("4.1", "Sec-WebSocket-Version is %q", r.Header.Values("Sec-WebSocket-Version"))
+	case len(r.Header.Values("Sec-WebSocket-Key")) != 1 || err != nil || len(key) != 16:
+		return violationf("4.1", "Sec-WebSocket-Key is %q, not 16 bytes in base64", r.Header.Values("Sec-WebSocket-Key"))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, used := s.keys[string(key)]; used {
+		return violationf("4.1", "Sec-WebSocket-Key is the same as on connection %d", before)
+	}
+	s.keys[string(key)] = r.Conn.n
+	return nil
+}
+
+func hasToken(values []string, want string) bool {
+	for token := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(token), want) {
+			return true
+		}
+	}
+	return false
+}
+
+// AcceptOption changes what Accept answers.
+type AcceptOption func(*answer)
+
+type answer struct {
+	header [][2]string
+	after  []byte
+	pieces int
+}
+
+// WithHeader adds a header to the 101.
+func WithHeader(name, value string) AcceptOption {
+	return func(a *answer) { a.header = append(a.header, [2]string{name, value}) }
+}
+
+// Without leaves a header out of the 101, such as Upgrade.
+func Without(name string) AcceptOption {
+	return func(a *answer) {
+		var kept [][2]string
+		for _, h := range a.header {
+			if !strings.EqualFold(h[0], name) {
+				kept = append(kept, h)
+			}
+		}
+		a.header = kept
+	}
+}
+
+// WithSubprotocol chooses a subprotocol, offered or not.
+func WithSubprotocol(name string) AcceptOption { return WithHeader("Sec-WebSocket-Protocol", name) }
+
+// WithExtensions names extensions, offered or not. If permessage-deflate is one,
+// what the client sends is inflated as the parameters say.
+func WithExtensions(list string) AcceptOption { return WithHeader("Sec-WebSocket-Extensions", list) }
+
+// WithAccept puts value in place of the right Sec-WebSocket-Accept.
+func WithAccept(value string) AcceptOption {
+	return func(a *answer) {
+		Without("Sec-WebSocket-Accept")(a)
+		WithHeader("Sec-WebSocket-Accept", value)(a)
+	}
+}
+
+// WithFrames sends frames in the same write as the 101.
+func WithFrames(frames ...Frame) AcceptOption { return WithRaw(Encode(frames...)) }
+
+// WithRaw sends bytes in the same write as the 101, after it.
+func WithRaw[P ~string | ~[]byte](p P) AcceptOption {
+	return func(a *answer) { a.after = append(a.after, p...) }
+}
+
+// InPieces cuts the answer into pieces of n bytes, as SendSplit does.
+func InPieces(n int) AcceptOption { return func(a *answer) { a.pieces = n } }
+
+// Accept reads an opening handshake, holds it to RFC 6455, section 4.1, and
+// answers it with 101.
+func Accept(options ...AcceptOption) Step {
+	return step(func(c *Conn) error { return c.accept(options) }, "Accept")
+}
+
+func (c *Conn) accept(options []AcceptOption) error {
+	r, err := c.ReadRequest()
+	if err != nil {
+		return err
+	}
+	if err := c.srv.checkUpgrade(r); err != nil {
+		return err
+	}
+	a := &answer{header: [][2]string{
+		{"Upgrade", "websocket"},
+		{"Connection", "Upgrade"},
+		{"Sec-WebSocket-Accept", AcceptKey(r.Header.Get("Sec-WebSocket-Key"))},
+	}}
+	for _, o := range options {
+		o(a)
+	}
+	head := "HTTP/1.1 101 Switching Protocols\r\n"
+	for _, h := range a.header {
+		head += h[0] + ": " + h[1] + "\r\n"
+		if strings.EqualFold(h[0], "Sec-WebSocket-Extensions") {
+			c.rules.deflate = strings.Contains(h[1], "permessage-deflate")
+			c.rules.noTakeover = strings.Contains(h[1], "client_no_context_takeover")
+		}
+	}
+	c.inside = true
+	whole := append([]byte(head+"\r\n"), a.after...)
+	if a.pieces > 0 {
+		return c.writePieces(a.pieces, whole)
+	}
+	_, err = c.Write(whole)
+	return err
+}
+
+// AcceptKey is the Sec-WebSocket-Accept that belongs to a Sec-WebSocket-Key
+// (RFC 6455, section 4.2.2), for answers written by hand.
+func AcceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Refuse reads an opening handshake, checks it as Accept does, and answers with
+// an ordinary response. header may be nil. As a script's last step it announces
+// Connection: close.
+func Refuse(status int, header http.Header, body string) Step {
+	return step(func(c *Conn) error {
+		r, err := c.ReadRequest()
+		if err != nil {
+			return err
+		}
+		if err := c.srv.checkUpgrade(r); err != nil {
+			return err
+		}
+		return c.respond(r, status, header, body)
+	}, "Refuse(%d)", status)
+}
+
+// Respond reads a request of any kind and answers it. header may be nil. As a
+// script's last step it announces Connection: close; otherwise the next step can
+// read another request.
+func Respond(status int, header http.Header, body string) Step {
+	return step(func(c *Conn) error {
+		r, err := c.ReadRequest()
+		if err != nil {
+			return err
+		}
+		return c.respond(r, status, header, body)
+	}, "Respond(%d)", status)
+}
+
+// Redirect reads a request of any kind and answers it with a Location.
+func Redirect(status int, location string) Step {
+	return step(func(c *Conn) error {
+		r, err := c.ReadRequest()
+		if err != nil {
+			return err
+		}
+		return c.respond(r, status, http.Header{"Location": {location}}, "")
+	}, "Redirect(%d, %q)", status, location)
+}
+
+func (c *Conn) respond(r *Request, status int, header http.Header, body string) error {
+	h := c.responseHeader(header)
+	bodyless := status < 200 || status == 204 || status == 304
+	if !bodyless && h.Get("Content-Length") == "" && h.Get("Transfer-Encoding") == "" {
+		h.Set("Content-Length", fmt.Sprint(len(body)))
+	}
+	b := responseHead(status, h)
+	if !bodyless && r.Method != "HEAD" {
+		b = append(b, body...)
+	}
+	_, err := c.Write(b)
+	return err
+}
+
+// responseHeader is a copy of header, with Connection: close if nothing follows.
+func (c *Conn) responseHeader(header http.Header) http.Header {
+	h := header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	if c.last() && h.Get("Connection") == "" {
+		h.Set("Connection", "close")
+	}
+	return h
+}
+
+func (c *Conn) last() bool {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return c.step == len(c.script.steps)
+}
+
+func responseHead(status int, h http.Header) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	h.Write(&b)
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// RespondChunks reads a request of any kind and answers it with 200 and a chunked
+// body, each chunk in a write of its own (in memory: once the client has read what
+// was before).
+func RespondChunks(chunks ...string) Step {
+	return step(func(c *Conn) error {
+		if _, err := c.ReadRequest(); err != nil {
+			return err
+		}
+		h := c.responseHeader(http.Header{"Transfer-Encoding": {"chunked"}})
+		pieces := [][]byte{responseHead(http.StatusOK, h)}
+		for _, chunk := range chunks {
+			if chunk != "" { // an empty chunk would be the end
+				pieces = append(pieces, fmt.Appendf(nil, "%x\r\n%s\r\n", len(chunk), chunk))
+			}
+		}
+		for _, p := range append(pieces, []byte("0\r\n\r\n")) {
+			if _, err := c.Write(p); err != nil {
+				return err
+			}
+			c.flushed()
+		}
+		return nil
+	}, "RespondChunks(%d chunks)", len(chunks))
+}
+
+// RawResponse reads a request of any kind and answers with exactly these bytes.
+func RawResponse[P ~string | ~[]byte](p P) Step {
+	return step(func(c *Conn) error {
+		if _, err := c.ReadRequest(); err != nil {
+			return err
+		}
+		_, err := c.Write([]byte(p))
+		return err
+	}, "RawResponse(%s)", quote(p))
+}
