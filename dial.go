@@ -1,0 +1,191 @@
+package reqws
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/idna"
+)
+
+// The phases of connecting, as errors name them.
+const (
+	phaseLookup    = "lookup"
+	phaseDial      = "dial"
+	phaseProxy     = "proxy"
+	phaseTLS       = "TLS"
+	phaseHandshake = "handshake"
+	phaseRequest   = "request" // of a plain HTTP exchange
+)
+
+// attempt is one try to get an answer to one request.
+type attempt struct {
+	*transport
+	req       *http.Request
+	url       *url.URL // as errors show it: ws and wss where it is a WebSocket
+	via       *url.URL // the proxy, or nil
+	lookingUp atomic.Bool
+}
+
+// connectTimeoutError says that the time for connecting ran out. The phase is
+// around it.
+type connectTimeoutError time.Duration
+
+func (e connectTimeoutError) Error() string {
+	return fmt.Sprintf("no answer within the connect timeout of %v", time.Duration(e))
+}
+func (connectTimeoutError) Timeout() bool        { return true }
+func (connectTimeoutError) Temporary() bool      { return true }
+func (connectTimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// bound cuts ctx off by the connect timeout d; 0 is none.
+func bound(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, connectTimeoutError(d))
+}
+
+// ended returns why ctx is over, or nil while it is not. An operation that was
+// given the deadline of ctx may time out an instant before ctx does.
+func ended(ctx context.Context, err error) error {
+	var timeout net.Error
+	if deadline, ok := ctx.Deadline(); ok && errors.As(err, &timeout) && timeout.Timeout() && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	if ctx.Err() == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ctx.Err()) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ctx.Err(), cause)
+}
+
+// fail says that the attempt failed in a phase. Where ctx is over that is why,
+// whatever it looked like from inside.
+func (a *attempt) fail(ctx context.Context, phase string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := ended(ctx, err); why != nil {
+		err = why
+	}
+	return fail(phase, a.url, err)
+}
+
+// guard runs f, which works on conn, and closes conn the moment ctx ends, so that
+// nothing in f blocks past it. It relies on Close alone: connections from a
+// DialContext need not support deadlines for that. After an error conn is closed.
+func guard(ctx context.Context, conn net.Conn, f func() error) error {
+	conn = bare(conn)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	err := f()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+	}
+	return err
+}
+
+// bare returns the network connection under conn: closing it never waits, while
+// that of a tls.Conn may wait to write its goodbye.
+func bare(conn net.Conn) net.Conn {
+	for {
+		switch c := conn.(type) {
+		case *tls.Conn:
+			conn = c.NetConn()
+		case *openConn:
+			conn = c.Conn
+		default:
+			return conn
+		}
+	}
+}
+
+// open connects to the request's server, through the proxy if there is one, with
+// TLS if the URL asks for it. alpn is what TLS offers.
+func (a *attempt) open(ctx context.Context, alpn ...string) (net.Conn, error) {
+	conn, err := a.reach(ctx)
+	if err != nil || a.req.URL.Scheme != "https" {
+		return conn, err
+	}
+	return a.secure(ctx, conn, a.tlsConfig(a.serverName(), alpn))
+}
+
+// reach connects to the request's server, up to where its own bytes flow.
+func (a *attempt) reach(ctx context.Context) (net.Conn, error) {
+	addr, err := address(a.req.URL)
+	if err != nil {
+		return nil, fail(phaseLookup, a.url, err)
+	}
+	if a.via != nil {
+		conn, err := a.through(ctx, addr)
+		return conn, a.failProxy(ctx, err)
+	}
+	conn, err := a.dial(ctx, addr)
+	var dns *net.DNSError
+	if a.lookingUp.Load() || errors.As(err, &dns) {
+		return conn, a.fail(ctx, phaseLookup, err)
+	}
+	return conn, a.fail(ctx, phaseDial, err)
+}
+
+// dial opens one network connection. It keeps track of whether a name is being
+// looked up, as far as the dialer is one of package net.
+func (a *attempt) dial(ctx context.Context, addr string) (net.Conn, error) {
+	a.lookingUp.Store(false)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { a.lookingUp.Store(true) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { a.lookingUp.Store(false) },
+	})
+	conn, err := a.dialContext(ctx, "tcp", addr)
+	if err == nil && conn == nil {
+		err = errors.New("DialContext returned neither a connection nor an error")
+	}
+	return conn, err
+}
+
+// address returns the host and port to dial for u. A host name beyond ASCII is
+// looked up in its IDNA form (RFC 5891).
+func address(u *url.URL) (string, error) {
+	host, err := asciiHost(u.Hostname())
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = defaultPorts[u.Scheme]
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+var defaultPorts = map[string]string{
+	"http": "80", "https": "443",
+	"socks5": "1080", "socks5h": "1080",
+}
+
+func asciiHost(host string) (string, error) {
+	if host == "" {
+		return "", errors.New("the URL has no host")
+	}
+	if !strings.ContainsFunc(host, func(r rune) bool { return r > 0x7F }) {
+		return host, nil
+	}
+	ascii, err := idna.Lookup.ToASCII(host)
+	if err != nil {
+		return "", fmt.Errorf("the host name is not valid: %w", err)
+	}
+	return ascii, nil
+}

@@ -1,0 +1,186 @@
+package reqws
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+)
+
+// maxHead bounds the bytes of an answer before its body, interim answers included.
+const maxHead = 1 << 20
+
+var errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
+
+// upgrade performs the opening handshake of RFC 6455, section 4.1, on a
+// connection of its own. The answer's body is the connection if the server
+// switches protocols; else it is an ordinary body, which owns the connection.
+func (a *attempt) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
+	network := bare(conn)
+	stop := context.AfterFunc(ctx, func() { network.Close() })
+	resp, answer, err := a.exchange(conn)
+	if err != nil {
+		stop()
+		network.Close()
+		if byPeer(err) {
+			return nil, a.fail(ctx, phaseTLS, err)
+		}
+		return nil, a.fail(ctx, phaseHandshake, err)
+	}
+	if secured, ok := conn.(*tls.Conn); ok {
+		state := secured.ConnectionState()
+		resp.TLS = &state
+	}
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &ownBody{resp.Body, conn, stop}
+		return resp, nil
+	}
+	if !stop() {
+		network.Close()
+		return nil, a.fail(ctx, phaseHandshake, ctx.Err())
+	}
+	resp.Body = &openConn{conn, answer.rest()}
+	return resp, nil
+}
+
+// exchange sends the request and reads the head of its answer.
+func (a *attempt) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
+	trace := httptrace.ContextClientTrace(a.req.Context())
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
+	}
+	err := writeRequest(conn, handshakeRequest(a.req))
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	answer := readAnswer(conn)
+	if trace != nil && trace.GotFirstResponseByte != nil {
+		if _, err := answer.Peek(1); err == nil {
+			trace.GotFirstResponseByte()
+		}
+	}
+	resp, err := answer.head(a.req)
+	return resp, answer, err
+}
+
+// handshakeRequest returns req with its headers in the spelling of RFC 6455:
+// names are equal in any case, but not all servers know.
+func handshakeRequest(req *http.Request) *http.Request {
+	out := *req
+	out.Header = make(http.Header, len(req.Header))
+	for name, values := range req.Header {
+		if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+			name = "Sec-WebSocket-" + rest
+		}
+		out.Header[name] = values
+	}
+	return &out
+}
+
+var requestBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// writeRequest sends a request without a body in one Write.
+func writeRequest(conn net.Conn, req *http.Request) error {
+	buf := requestBuffers.Get().(*bytes.Buffer)
+	defer requestBuffers.Put(buf)
+	buf.Reset()
+	if err := req.Write(buf); err != nil {
+		return err
+	}
+	_, err := conn.Write(buf.Bytes())
+	return err
+}
+
+// answerReader reads the answer to one request, and never more of its head than
+// maxHead.
+type answerReader struct {
+	*bufio.Reader
+	conn net.Conn
+	left int
+}
+
+var answerReaders = sync.Pool{New: func() any {
+	r := &answerReader{}
+	r.Reader = bufio.NewReader(readerFunc(r.fill))
+	return r
+}}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func readAnswer(conn net.Conn) *answerReader {
+	r := answerReaders.Get().(*answerReader)
+	r.conn, r.left = conn, maxHead
+	return r
+}
+
+func (r *answerReader) fill(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errHeadTooBig
+	}
+	n, err := r.conn.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	return n, err
+}
+
+// head reads the head of the answer to req; interim answers (RFC 9110, section
+// 15.2) are skipped. From then on the size is no longer bounded.
+func (r *answerReader) head(req *http.Request) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(r.Reader, req)
+		if err != nil {
+			return nil, explainAnswer(err)
+		}
+		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
+			r.left = math.MaxInt
+			return resp, nil
+		}
+	}
+}
+
+// rest returns a copy of what came behind the head, nil if nothing did, and gives
+// r back: it must not be used any more.
+func (r *answerReader) rest() []byte {
+	peeked, _ := r.Peek(r.Buffered())
+	rest := append([]byte(nil), peeked...)
+	r.Discard(len(peeked))
+	r.conn = nil
+	answerReaders.Put(r)
+	return rest
+}
+
+func explainAnswer(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("the connection was closed before the answer was complete: %w", io.ErrUnexpectedEOF)
+	}
+	if text := err.Error(); len(text) > 300 { // it quotes the line that is wrong
+		return errors.New(text[:300] + "...")
+	}
+	return err
+}
+
+// ownBody is the body of an answer that does not switch protocols: the
+// connection ends with it.
+type ownBody struct {
+	io.Reader // what net/http makes of it; its own Close would read on to the end
+	conn      net.Conn
+	stop      func() bool
+}
+
+func (b *ownBody) Close() error {
+	b.stop()
+	return b.conn.Close()
+}

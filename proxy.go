@@ -1,0 +1,240 @@
+package reqws
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"golang.org/x/net/http/httpproxy"
+	"golang.org/x/net/proxy"
+)
+
+// proxyError says that it was the proxy that something went wrong with.
+type proxyError struct {
+	proxy string // scheme, host and port; never its credentials
+	err   error
+}
+
+func (e *proxyError) Error() string { return "proxy " + e.proxy + ": " + e.err.Error() }
+func (e *proxyError) Unwrap() error { return e.err }
+
+// proxyRefusal is an http proxy's answer to CONNECT that is no success. It is no
+// [HTTPError]: that is the answer of the server, which was never reached.
+type proxyRefusal struct {
+	status string // code and reason
+	start  string // of the body, printable
+}
+
+func (e *proxyRefusal) Error() string {
+	if e.start == "" {
+		return "refused to connect: " + e.status
+	}
+	return "refused to connect: " + e.status + ": " + e.start
+}
+
+// proxyFromEnvironment chooses as HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or their
+// lower-case forms) say at the time of the call.
+func proxyFromEnvironment() func(*http.Request) (*url.URL, error) {
+	choose := httpproxy.FromEnvironment().ProxyFunc()
+	return func(req *http.Request) (*url.URL, error) { return choose(req.URL) }
+}
+
+// parseProxy reads the value of the option ProxyURL. Like the environment's it
+// may be host:port alone, which is an http proxy. No error shows the value, since
+// it may hold credentials.
+func parseProxy(s string) (*url.URL, error) {
+	if !strings.Contains(s, "://") {
+		s = "http://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("the value is no valid URL (not shown, since it may hold a password)")
+	}
+	return u, checkProxy(u)
+}
+
+// checkProxy says why u cannot be the URL of a proxy.
+func checkProxy(u *url.URL) error {
+	if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return fmt.Errorf("%q is no scheme of a proxy: http, https, socks5 and socks5h are", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return errors.New("the proxy's URL has no host")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("%s is no port", port)
+		}
+	}
+	if isSOCKS(u) && u.User != nil {
+		password, _ := u.User.Password()
+		if n := len(u.User.Username()); n == 0 || n > 255 || len(password) > 255 {
+			return errors.New("SOCKS5 takes a user name of 1 to 255 bytes and a password of at most 255") // RFC 1929, section 2
+		}
+	}
+	return nil
+}
+
+func isSOCKS(u *url.URL) bool { return strings.HasPrefix(u.Scheme, "socks5") }
+
+// chooseProxy asks for the proxy of this request.
+func (a *attempt) chooseProxy() error {
+	via, err := a.proxy(a.req)
+	if err != nil || via == nil {
+		return withoutURL(err)
+	}
+	a.via = via
+	return checkProxy(via)
+}
+
+// failProxy says that the attempt failed at its proxy.
+func (a *attempt) failProxy(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := ended(ctx, err); why != nil {
+		err = why
+	}
+	return fail(phaseProxy, a.url, &proxyError{a.via.Scheme + "://" + a.via.Host, err})
+}
+
+// through connects to addr through the proxy. The names of servers are resolved
+// by the proxy, with socks5 as with socks5h (net/http does so too).
+func (a *attempt) through(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := a.reachProxy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var rest []byte
+	err = guard(ctx, conn, func() (err error) {
+		if isSOCKS(a.via) {
+			return socksConnect(conn, a.via, addr)
+		}
+		rest, err = a.httpConnect(conn, addr)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) > 0 {
+		return &openConn{conn, rest}, nil
+	}
+	return conn, nil
+}
+
+// reachProxy connects to the proxy itself.
+func (a *attempt) reachProxy(ctx context.Context) (net.Conn, error) {
+	addr, err := address(a.via)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := a.dial(ctx, addr)
+	if err != nil || a.via.Scheme != "https" {
+		return conn, err
+	}
+	secured := tls.Client(conn, a.proxyTLS(a.via))
+	if err := guard(ctx, conn, func() error { return secured.HandshakeContext(ctx) }); err != nil {
+		return nil, fmt.Errorf("TLS: %w", explainTLS(err))
+	}
+	return secured, nil
+}
+
+// proxyTLS is the configuration for TLS with an https proxy. It takes from the
+// user's what holds for any peer, the authorities above all. What is meant for the
+// server, client certificates and pins, is kept from the proxy.
+func (t *transport) proxyTLS(via *url.URL) *tls.Config {
+	config := &tls.Config{ServerName: via.Hostname(), NextProtos: []string{alpnHTTP1}}
+	if t.tls != nil {
+		config.RootCAs = t.tls.RootCAs
+		config.MinVersion, config.MaxVersion = t.tls.MinVersion, t.tls.MaxVersion
+		config.CipherSuites, config.CurvePreferences = t.tls.CipherSuites, t.tls.CurvePreferences
+		config.Time, config.Rand, config.KeyLogWriter = t.tls.Time, t.tls.Rand, t.tls.KeyLogWriter
+		// With a check of the user's own, InsecureSkipVerify only makes room for it.
+		config.InsecureSkipVerify = t.tls.InsecureSkipVerify &&
+			t.tls.VerifyConnection == nil && t.tls.VerifyPeerCertificate == nil
+	}
+	return config
+}
+
+// socksConnect asks a SOCKS5 proxy for a connection to addr. It is given no ctx:
+// guard ends it, and so no deadline is left on the connection.
+func socksConnect(conn net.Conn, via *url.URL, addr string) error {
+	var auth *proxy.Auth
+	if via.User != nil {
+		password, _ := via.User.Password()
+		auth = &proxy.Auth{User: via.User.Username(), Password: password}
+	}
+	dialer, err := proxy.SOCKS5("tcp", via.Host, auth, connected{conn})
+	if err != nil {
+		return err
+	}
+	_, err = dialer.Dial("tcp", addr)
+	var op *net.OpError
+	if errors.As(err, &op) { // its prefix only repeats the addresses
+		return op.Err
+	}
+	return err
+}
+
+// connected is a dialer that has dialled.
+type connected struct{ net.Conn }
+
+func (c connected) Dial(string, string) (net.Conn, error) { return c.Conn, nil }
+
+// httpConnect asks an http or https proxy for a tunnel to addr (RFC 9110, section
+// 9.3.6) and returns what the proxy sent behind its answer: it is the server's.
+func (a *attempt) httpConnect(conn net.Conn, addr string) (rest []byte, err error) {
+	req := &http.Request{
+		Method: http.MethodConnect,
+		URL:    &url.URL{Opaque: addr},
+		Host:   addr,
+		Header: http.Header{"User-Agent": {a.req.UserAgent()}},
+	}
+	if user := a.via.User; user != nil {
+		req.Header.Set("Proxy-Authorization", basicAuth(user))
+	}
+	for name, values := range a.proxyHeader {
+		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	if err := writeRequest(conn, req); err != nil {
+		return nil, err
+	}
+	answer := readAnswer(conn)
+	resp, err := answer.head(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode/100 == 2 {
+		return answer.rest(), nil
+	}
+	return nil, &proxyRefusal{resp.Status, startOfBody(conn, resp.Body)}
+}
+
+func basicAuth(user *url.Userinfo) string {
+	password, _ := user.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
+}
+
+// startOfBody returns the first printable words of a refusal. A proxy that does
+// not end its body is given little time, since its status is known.
+func startOfBody(conn net.Conn, body io.Reader) string {
+	const most, wait = 256, time.Second
+	timer := time.AfterFunc(wait, func() { bare(conn).Close() })
+	defer timer.Stop()
+	start, _ := io.ReadAll(io.LimitReader(body, most))
+	words := strings.FieldsFunc(strings.ToValidUTF8(string(start), ""), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	})
+	return strings.Join(words, " ")
+}

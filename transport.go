@@ -1,0 +1,130 @@
+package reqws
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// openConn is the body of a handshake's answer that opened a WebSocket: the
+// connection itself, and what came behind the answer.
+type openConn struct {
+	net.Conn
+	rest []byte
+}
+
+func (o *openConn) Read(p []byte) (int, error) {
+	if len(o.rest) == 0 {
+		return o.Conn.Read(p)
+	}
+	n := copy(p, o.rest)
+	o.rest = o.rest[n:]
+	if len(o.rest) == 0 {
+		o.rest = nil // an idle connection keeps no buffer
+	}
+	return n, nil
+}
+
+// transport performs requests as the options of the group connect say. It is
+// shared by all executions of a Request.
+type transport struct {
+	timeout     time.Duration
+	hostname    string
+	tls         *tls.Config // never changed, only cloned; may be nil
+	dialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	proxy       func(*http.Request) (*url.URL, error)
+	proxyHeader http.Header
+	protocols   []Protocol // in order of preference
+	http2       http.HTTP2Config
+}
+
+func newTransport(c *config) *transport {
+	t := &transport{
+		timeout:     c.connectTimeout,
+		hostname:    c.hostname,
+		tls:         c.tls,
+		dialContext: c.dialContext,
+		proxy:       c.proxy,
+		proxyHeader: c.proxyHeader,
+		protocols:   c.protocols,
+		http2:       c.http2,
+	}
+	if t.dialContext == nil {
+		t.dialContext = new(net.Dialer).DialContext
+	}
+	if t.proxy == nil {
+		t.proxy = proxyFromEnvironment()
+	}
+	return t
+}
+
+// RoundTrip performs one exchange. req has an http or https URL; the header
+// "Upgrade: websocket" makes it a WebSocket handshake, whose success is a 101, or
+// a 200 over HTTP/2, with an *openConn for its body: then nothing of the
+// handshake is left, no deadline either.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	a := &attempt{transport: t, req: req, url: req.URL}
+	opens := strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
+	if opens {
+		shown := *req.URL
+		shown.Scheme = map[string]string{"http": "ws", "https": "wss"}[shown.Scheme]
+		a.url = &shown
+	}
+	if err := a.chooseProxy(); err != nil {
+		return nil, a.fail(req.Context(), phaseProxy, err)
+	}
+	if !opens {
+		return a.plain()
+	}
+
+	ctx, cancel := bound(req.Context(), t.timeout)
+	resp, err := a.handshake(ctx)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if _, open := resp.Body.(*openConn); open {
+		cancel()
+		return resp, nil
+	}
+	resp.Body = &boundBody{resp.Body, a, ctx, cancel}
+	return resp, nil
+}
+
+// boundBody is the body of a refused handshake: reading it still takes from the
+// connect timeout, and reading it to its end releases it.
+type boundBody struct {
+	io.ReadCloser
+	a      *attempt
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func (b *boundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.Close()
+	} else if err != nil {
+		err = b.a.fail(b.ctx, phaseHandshake, err)
+	}
+	return n, err
+}
+
+func (b *boundBody) Close() error {
+	b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// handshake opens a WebSocket.
+func (a *attempt) handshake(ctx context.Context) (*http.Response, error) {
+	conn, err := a.open(ctx, alpnHTTP1)
+	if err != nil {
+		return nil, err
+	}
+	return a.upgrade(ctx, conn)
+}
