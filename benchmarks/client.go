@@ -1,0 +1,85 @@
+package main
+
+import "crypto/tls"
+
+// target says where to connect and how.
+type target struct {
+	url     string
+	tls     *tls.Config // for wss URLs
+	deflate bool        // offer permessage-deflate without context takeover
+}
+
+// received is told of each message, or of a batch by those who see batches. It
+// returns false when there were enough.
+type received func(messages, bytes int) (more bool)
+
+// client is one contender.
+type client interface {
+	name() string
+	part() part
+
+	// run connects and reads whole messages on the caller's goroutine until got
+	// has enough. With reply set it answers each message with a message of the
+	// same type and bytes.
+	run(t target, reply bool, got received) error
+
+	// open connects and returns, with what the library needs to notice messages
+	// left running in the background.
+	open(t target, got received) (conn, error)
+}
+
+// part is what a client stands for in a table.
+type part int
+
+const (
+	own   part = iota // reqws
+	peer              // another library, used as its documentation shows
+	tuned             // the same, fitted by hand to the workload
+	floor             // the least that can be done
+)
+
+// conn is an open connection.
+type conn interface {
+	send(text []byte) error // one text message, from any goroutine
+	close()                 // at once, without a closing handshake
+}
+
+// socket is a connection of a library whose dialing and reading are two calls.
+type socket interface {
+	conn
+	loop(reply bool, got received) error
+}
+
+// library is a client made of its dial function.
+type library struct {
+	label string
+	is    part
+	dial  func(target) (socket, error)
+}
+
+func (l *library) name() string { return l.label }
+func (l *library) part() part   { return l.is }
+
+func (l *library) run(t target, reply bool, got received) error {
+	s, err := l.dial(t)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.loop(reply, got)
+}
+
+func (l *library) open(t target, got received) (conn, error) {
+	s, err := l.dial(t)
+	if err != nil {
+		return nil, err
+	}
+	go s.loop(false, got)
+	return s, nil
+}
+
+var (
+	peers     = []client{coderClient, gobwasClient, gorillaClient, gwsClient}
+	fastPeers = []client{coderFast, gobwasFast, gorillaFast, gwsFast}
+	leanPeers = []client{gobwasLean, gorillaLean, gwsLean} // coder has nothing to set
+)

@@ -1,0 +1,66 @@
+// Command benchmarks measures reqws against the other Go WebSocket libraries as
+// clients of one server, and against a raw loop that does the least a client can
+// do. Everything is a ratio within one run on one machine: see README.md.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
+)
+
+// plan is how long a run takes.
+type plan struct {
+	rounds  int           // of every client in turn; the median counts
+	slice   time.Duration // one measurement of one client in one round
+	sends   int           // messages in one round of the senders
+	conns   int           // idle connections of one process
+	streams int           // connections in the HTTP/2 comparison
+}
+
+func main() {
+	if role := os.Getenv(roleVariable); role != "" {
+		exit(play(role))
+	}
+	short := flag.Bool("short", false, "a quick run that shows that everything works; its figures mean little")
+	pattern := flag.String("run", "", "run only the workloads whose name matches this regular expression")
+	flag.Parse()
+	only, err := regexp.Compile(*pattern)
+	if err != nil {
+		exit(err)
+	}
+	p := plan{rounds: 7, slice: 200 * time.Millisecond, sends: 100_000, conns: 5000, streams: 1000}
+	if *short {
+		p = plan{rounds: 1, slice: 10 * time.Millisecond, sends: 5000, conns: 300, streams: 100}
+	}
+	exit(run(p, only))
+}
+
+func run(p plan, only *regexp.Regexp) error {
+	s, err := startServer()
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	fmt.Printf("%s, %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	for _, w := range workloads(p) {
+		if !only.MatchString(w.name) {
+			continue
+		}
+		if err := w.compare(s, p, os.Stdout); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+	}
+	return idleTables(s, p, only, os.Stdout)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchmarks:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,5 @@
+//go:build !reqws
+
+package main
+
+var reqwsClient client = &library{label: "reqws", is: own, dial: dialLimit}
