@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,14 +27,19 @@ const (
 	phaseRequest   = "request" // of a plain HTTP exchange
 )
 
-// attempt is one try to get an answer to one request.
-type attempt struct {
+// trip is one round trip: a request on its way to an answer.
+type trip struct {
 	*transport
-	req       *http.Request
-	url       *url.URL // as errors show it: ws and wss where it is a WebSocket
-	via       *url.URL // the proxy, or nil
-	lookingUp atomic.Bool
+	req   *http.Request
+	url   *url.URL     // as errors show it: ws and wss where it is a WebSocket
+	via   *url.URL     // the proxy, or nil
+	phase atomic.Value // of what is under way
+	spare spare
 }
+
+// enter notes what the trip is about to do. HTTP/2 dials on a goroutine of its
+// own.
+func (t *trip) enter(phase string) { t.phase.Store(phase) }
 
 // connectTimeoutError says that the time for connecting ran out. The phase is
 // around it.
@@ -71,16 +77,20 @@ func ended(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), cause)
 }
 
-// fail says that the attempt failed in a phase. Where ctx is over that is why,
-// whatever it looked like from inside.
-func (a *attempt) fail(ctx context.Context, phase string, err error) error {
+// fail says what the trip failed in. Where ctx is over that is why, whatever
+// it looked like from inside.
+func (t *trip) fail(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
 	if why := ended(ctx, err); why != nil {
 		err = why
 	}
-	return fail(phase, a.url, err)
+	phase := t.phase.Load().(string)
+	if phase == phaseProxy {
+		err = &proxyError{proxyName(t.via), withoutURL(err)}
+	}
+	return fail(phase, t.url, err)
 }
 
 // guard runs f, which works on conn, and closes conn the moment ctx ends, so that
@@ -116,41 +126,46 @@ func bare(conn net.Conn) net.Conn {
 
 // open connects to the request's server, through the proxy if there is one, with
 // TLS if the URL asks for it. alpn is what TLS offers.
-func (a *attempt) open(ctx context.Context, alpn ...string) (net.Conn, error) {
-	conn, err := a.reach(ctx)
-	if err != nil || a.req.URL.Scheme != "https" {
+func (t *trip) open(ctx context.Context, alpn ...string) (net.Conn, error) {
+	conn, err := t.reach(ctx)
+	if err != nil || t.req.URL.Scheme != "https" {
 		return conn, err
 	}
-	return a.secure(ctx, conn, a.tlsConfig(a.serverName(), alpn))
+	return t.secure(ctx, conn, t.tlsConfig(t.serverName(), alpn))
 }
 
 // reach connects to the request's server, up to where its own bytes flow.
-func (a *attempt) reach(ctx context.Context) (net.Conn, error) {
-	addr, err := address(a.req.URL)
-	if err != nil {
-		return nil, fail(phaseLookup, a.url, err)
+func (t *trip) reach(ctx context.Context) (conn net.Conn, err error) {
+	if t.via != nil {
+		t.enter(phaseProxy)
+		conn, err = t.through(ctx)
+		return conn, t.fail(ctx, err)
 	}
-	if a.via != nil {
-		conn, err := a.through(ctx, addr)
-		return conn, a.failProxy(ctx, err)
+	t.enter(phaseLookup)
+	addr, err := address(t.req.URL)
+	if err == nil {
+		t.enter(phaseDial)
+		conn, err = t.dial(t.traceLookup(ctx), addr)
 	}
-	conn, err := a.dial(ctx, addr)
 	var dns *net.DNSError
-	if a.lookingUp.Load() || errors.As(err, &dns) {
-		return conn, a.fail(ctx, phaseLookup, err)
+	if errors.As(err, &dns) {
+		t.enter(phaseLookup)
 	}
-	return conn, a.fail(ctx, phaseDial, err)
+	return conn, t.fail(ctx, err)
 }
 
-// dial opens one network connection. It keeps track of whether a name is being
-// looked up, as far as the dialer is one of package net.
-func (a *attempt) dial(ctx context.Context, addr string) (net.Conn, error) {
-	a.lookingUp.Store(false)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { a.lookingUp.Store(true) },
-		DNSDone:  func(httptrace.DNSDoneInfo) { a.lookingUp.Store(false) },
+// traceLookup tells from the dial the lookup that is part of it, as far as the
+// dialer is one of package net.
+func (t *trip) traceLookup(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { t.enter(phaseLookup) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { t.enter(phaseDial) },
 	})
-	conn, err := a.dialContext(ctx, "tcp", addr)
+}
+
+// dial opens one network connection.
+func (t *transport) dial(ctx context.Context, addr string) (net.Conn, error) {
+	conn, err := t.dialContext(ctx, "tcp", addr)
 	if err == nil && conn == nil {
 		err = errors.New("DialContext returned neither a connection nor an error")
 	}
@@ -164,17 +179,10 @@ func address(u *url.URL) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPorts[u.Scheme]
-	}
-	return net.JoinHostPort(host, port), nil
+	return net.JoinHostPort(host, cmp.Or(u.Port(), defaultPorts[u.Scheme], socksPort)), nil
 }
 
-var defaultPorts = map[string]string{
-	"http": "80", "https": "443",
-	"socks5": "1080", "socks5h": "1080",
-}
+const socksPort = "1080" // RFC 1928, section 3
 
 func asciiHost(host string) (string, error) {
 	if host == "" {

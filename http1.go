@@ -24,17 +24,18 @@ var errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes",
 // upgrade performs the opening handshake of RFC 6455, section 4.1, on a
 // connection of its own. The answer's body is the connection if the server
 // switches protocols; else it is an ordinary body, which owns the connection.
-func (a *attempt) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
+func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
+	t.enter(phaseHandshake)
 	network := bare(conn)
 	stop := context.AfterFunc(ctx, func() { network.Close() })
-	resp, answer, err := a.exchange(conn)
+	resp, answer, err := t.exchange(conn)
 	if err != nil {
 		stop()
 		network.Close()
-		if byPeer(err) {
-			return nil, a.fail(ctx, phaseTLS, err)
+		if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
+			t.enter(phaseTLS)
 		}
-		return nil, a.fail(ctx, phaseHandshake, err)
+		return nil, t.fail(ctx, err)
 	}
 	if secured, ok := conn.(*tls.Conn); ok {
 		state := secured.ConnectionState()
@@ -46,19 +47,19 @@ func (a *attempt) upgrade(ctx context.Context, conn net.Conn) (*http.Response, e
 	}
 	if !stop() {
 		network.Close()
-		return nil, a.fail(ctx, phaseHandshake, ctx.Err())
+		return nil, t.fail(ctx, ctx.Err())
 	}
 	resp.Body = &openConn{conn, answer.rest()}
 	return resp, nil
 }
 
 // exchange sends the request and reads the head of its answer.
-func (a *attempt) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
-	trace := httptrace.ContextClientTrace(a.req.Context())
+func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
+	trace := httptrace.ContextClientTrace(t.req.Context())
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
-	err := writeRequest(conn, handshakeRequest(a.req))
+	err := writeRequest(conn, handshakeRequest(t.req))
 	if trace != nil && trace.WroteRequest != nil {
 		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
 	}
@@ -71,7 +72,7 @@ func (a *attempt) exchange(conn net.Conn) (*http.Response, *answerReader, error)
 			trace.GotFirstResponseByte()
 		}
 	}
-	resp, err := answer.head(a.req)
+	resp, err := answer.head(t.req)
 	return resp, answer, err
 }
 

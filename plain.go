@@ -10,20 +10,20 @@ import (
 // plain performs an ordinary HTTP exchange: net/http does, over connections made
 // as for a WebSocket. Each exchange has a connection of its own, since a Request
 // has no Close that could end idle ones.
-func (a *attempt) plain() (*http.Response, error) {
+func (t *trip) plain() (*http.Response, error) {
 	once := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       a.dialPlain(a.reach),
-		DialTLSContext: a.dialPlain(func(ctx context.Context) (net.Conn, error) {
-			return a.open(ctx, alpn(a.protocols)...)
+		DialContext:       t.dialPlain(t.reach),
+		DialTLSContext: t.dialPlain(func(ctx context.Context) (net.Conn, error) {
+			return t.open(ctx, alpn(t.protocols)...)
 		}),
-		HTTP2:     &a.http2,
+		HTTP2:     &t.http2,
 		Protocols: new(http.Protocols),
 	}
-	if a.via != nil && a.req.URL.Scheme == "http" && !isSOCKS(a.via) {
-		a.forward(once)
+	if t.via != nil && t.req.URL.Scheme == "http" && !isSOCKS(t.via) {
+		t.forward(once)
 	}
-	for _, p := range a.protocols {
+	for _, p := range t.protocols {
 		switch p {
 		case HTTP1:
 			once.Protocols.SetHTTP1(true)
@@ -32,7 +32,7 @@ func (a *attempt) plain() (*http.Response, error) {
 			once.Protocols.SetUnencryptedHTTP2(true)
 		}
 	}
-	resp, err := once.RoundTrip(a.req)
+	resp, err := once.RoundTrip(t.req)
 	if err == nil {
 		return resp, nil
 	}
@@ -40,26 +40,28 @@ func (a *attempt) plain() (*http.Response, error) {
 	if errors.As(err, &known) {
 		return nil, known
 	}
-	return nil, a.fail(a.req.Context(), phaseRequest, err)
+	t.enter(phaseRequest)
+	return nil, t.fail(t.req.Context(), err)
 }
 
 // forward sends the request to the proxy itself, with the whole URL in it (RFC
 // 9112, section 3.2.2): few proxies open tunnels to the ports of plain http.
-func (a *attempt) forward(once *http.Transport) {
-	dial := a.dialPlain(func(ctx context.Context) (net.Conn, error) {
-		conn, err := a.reachProxy(ctx)
-		return conn, a.failProxy(ctx, err)
+func (t *trip) forward(once *http.Transport) {
+	dial := t.dialPlain(func(ctx context.Context) (net.Conn, error) {
+		t.enter(phaseProxy)
+		conn, err := t.reachProxy(ctx)
+		return conn, t.fail(ctx, err)
 	})
-	once.Proxy = http.ProxyURL(a.via)
+	once.Proxy = http.ProxyURL(t.via)
 	once.DialContext, once.DialTLSContext = dial, dial
 }
 
 // dialPlain makes a dial function for net/http, bounded by the connect timeout
 // and by the caller's ctx: the one of net/http goes on when the request is
 // cancelled.
-func (a *attempt) dialPlain(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func (t *trip) dialPlain(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
-		ctx, cancel := bound(a.req.Context(), a.timeout)
+		ctx, cancel := bound(t.req.Context(), t.timeout)
 		defer cancel()
 		return dial(ctx)
 	}

@@ -89,39 +89,42 @@ func checkProxy(u *url.URL) error {
 func isSOCKS(u *url.URL) bool { return strings.HasPrefix(u.Scheme, "socks5") }
 
 // chooseProxy asks for the proxy of this request.
-func (a *attempt) chooseProxy() error {
-	via, err := a.proxy(a.req)
-	if err != nil || via == nil {
-		return withoutURL(err)
+func (t *trip) chooseProxy() error {
+	via, err := t.proxy(t.req)
+	if err != nil {
+		return fmt.Errorf("choosing it: %w", withoutURL(err))
 	}
-	a.via = via
-	return checkProxy(via)
+	if via != nil {
+		t.via, err = via, checkProxy(via)
+	}
+	return err
 }
 
-// failProxy says that the attempt failed at its proxy.
-func (a *attempt) failProxy(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
+// proxyName is how errors call a proxy: without its credentials.
+func proxyName(via *url.URL) string {
+	if via == nil {
+		return "(none yet)"
 	}
-	if why := ended(ctx, err); why != nil {
-		err = why
-	}
-	return fail(phaseProxy, a.url, &proxyError{a.via.Scheme + "://" + a.via.Host, err})
+	return via.Scheme + "://" + via.Host
 }
 
 // through connects to addr through the proxy. The names of servers are resolved
 // by the proxy, with socks5 as with socks5h (net/http does so too).
-func (a *attempt) through(ctx context.Context, addr string) (net.Conn, error) {
-	conn, err := a.reachProxy(ctx)
+func (t *trip) through(ctx context.Context) (net.Conn, error) {
+	addr, err := address(t.req.URL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := t.reachProxy(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var rest []byte
 	err = guard(ctx, conn, func() (err error) {
-		if isSOCKS(a.via) {
-			return socksConnect(conn, a.via, addr)
+		if isSOCKS(t.via) {
+			return socksConnect(conn, t.via, addr)
 		}
-		rest, err = a.httpConnect(conn, addr)
+		rest, err = t.httpConnect(conn, addr)
 		return err
 	})
 	if err != nil {
@@ -134,18 +137,19 @@ func (a *attempt) through(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // reachProxy connects to the proxy itself.
-func (a *attempt) reachProxy(ctx context.Context) (net.Conn, error) {
-	addr, err := address(a.via)
+func (t *trip) reachProxy(ctx context.Context) (net.Conn, error) {
+	addr, err := address(t.via)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := a.dial(ctx, addr)
-	if err != nil || a.via.Scheme != "https" {
+	conn, err := t.dial(ctx, addr)
+	if err != nil || t.via.Scheme != "https" {
 		return conn, err
 	}
-	secured := tls.Client(conn, a.proxyTLS(a.via))
+	config := t.proxyTLS(t.via)
+	secured := tls.Client(conn, config)
 	if err := guard(ctx, conn, func() error { return secured.HandshakeContext(ctx) }); err != nil {
-		return nil, fmt.Errorf("TLS: %w", explainTLS(err))
+		return nil, fmt.Errorf("TLS: %w", explainTLS(err, config))
 	}
 	return secured, nil
 }
@@ -194,17 +198,17 @@ func (c connected) Dial(string, string) (net.Conn, error) { return c.Conn, nil }
 
 // httpConnect asks an http or https proxy for a tunnel to addr (RFC 9110, section
 // 9.3.6) and returns what the proxy sent behind its answer: it is the server's.
-func (a *attempt) httpConnect(conn net.Conn, addr string) (rest []byte, err error) {
+func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) {
 	req := &http.Request{
 		Method: http.MethodConnect,
 		URL:    &url.URL{Opaque: addr},
 		Host:   addr,
-		Header: http.Header{"User-Agent": {a.req.UserAgent()}},
+		Header: http.Header{"User-Agent": {t.req.UserAgent()}},
 	}
-	if user := a.via.User; user != nil {
+	if user := t.via.User; user != nil {
 		req.Header.Set("Proxy-Authorization", basicAuth(user))
 	}
-	for name, values := range a.proxyHeader {
+	for name, values := range t.proxyHeader {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	if err := writeRequest(conn, req); err != nil {

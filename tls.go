@@ -46,20 +46,21 @@ func (t *transport) tlsConfig(name string, alpn []string) *tls.Config {
 // serverName is what the server's certificate has to be for, unless the user's
 // configuration names something else. Hostname stands for the user's own server:
 // where an untrusted redirect leads to another one, the URL's host counts.
-func (a *attempt) serverName() string {
-	if a.hostname != "" && !foreign(a.req.Context()) {
-		return withoutPort(a.hostname)
+func (t *trip) serverName() string {
+	if t.hostname != "" && !hopOf(t.req.Context()).elsewhere {
+		return unbracketed(t.hostname)
 	}
-	host, err := asciiHost(a.req.URL.Hostname())
+	host, err := asciiHost(t.req.URL.Hostname())
 	if err != nil {
-		return a.req.URL.Hostname()
+		return t.req.URL.Hostname()
 	}
 	host, _, _ = strings.Cut(host, "%") // the zone of an IPv6 address says something to this machine alone
 	return host
 }
 
 // secure does the TLS handshake over conn, which is closed after an error.
-func (a *attempt) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+func (t *trip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+	t.enter(phaseTLS)
 	secured := tls.Client(conn, config)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
@@ -70,54 +71,50 @@ func (a *attempt) secure(ctx context.Context, conn net.Conn, config *tls.Config)
 		trace.TLSHandshakeDone(secured.ConnectionState(), err)
 	}
 	if err != nil {
-		return nil, a.fail(ctx, phaseTLS, explainTLS(err))
+		return nil, t.fail(ctx, explainTLS(err, config))
 	}
 	return secured, nil
 }
 
 // explainTLS says what is behind the failure where package tls only says what it
 // looked like.
-func explainTLS(err error) error {
+func explainTLS(err error, config *tls.Config) error {
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && string(header.RecordHeader[:]) == "HTTP/" {
-		return fmt.Errorf("the server speaks HTTP without TLS: %w", err)
+		return fmt.Errorf("the peer speaks HTTP without TLS: %w", err)
+	}
+	if refusesALPN(err) {
+		return fmt.Errorf("the peer has none of the protocols offered (%s): %w", strings.Join(config.NextProtos, ", "), err)
 	}
 	return err
 }
 
-// isAlert says whether err is this alert, sent by the peer (RFC 8446, section
-// 6.2). Package tls keeps the type of alerts that came over TCP to itself, but
-// not their text.
-func isAlert(err error, alert tls.AlertError) bool {
+// alert returns the alert with which the peer ended TLS (RFC 8446, section 6), or
+// nil. Package tls keeps its type to itself where it came over TCP, but not its
+// text.
+func alert(err error) error {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == alert.Error()
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return op.Err
+	}
+	return nil
 }
 
 // refusesALPN says whether the server has none of the protocols offered.
 func refusesALPN(err error) bool {
-	const noApplicationProtocol = 120 // RFC 7301, section 3.2
-	return isAlert(err, noApplicationProtocol)
-}
-
-// byPeer says whether the peer ended TLS with an alert. In TLS 1.3 it refuses the
-// client's certificate only after the client is done with the handshake.
-func byPeer(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
+	const noApplicationProtocol tls.AlertError = 120 // RFC 7301, section 3.2
+	got := alert(err)
+	return got != nil && got.Error() == noApplicationProtocol.Error()
 }
 
 // checkHostname says what is wrong with the value of the option Hostname: it is
-// a host name or an IP address, and may have a port, for the Host header.
+// a host name, or an IP address as URLs have it.
 func checkHostname(name string) error {
-	host := withoutPort(name)
-	if _, err := netip.ParseAddr(host); err == nil {
+	if ip, err := netip.ParseAddr(unbracketed(name)); err == nil && ip.Is6() == strings.HasPrefix(name, "[") {
 		return nil
 	}
-	if host == "" {
-		return errors.New("the name is empty")
-	}
-	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
-	if len(host) > 253 || slices.ContainsFunc(labels, badLabel) {
+	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
+	if len(name) > 253 || slices.ContainsFunc(labels, badLabel) {
 		return fmt.Errorf("%q is no host name", name)
 	}
 	return nil
@@ -129,9 +126,7 @@ func badLabel(label string) bool {
 	})
 }
 
-func withoutPort(name string) string {
-	if host, _, err := net.SplitHostPort(name); err == nil {
-		return host
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+// unbracketed takes the brackets off an IPv6 address.
+func unbracketed(host string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }

@@ -8,7 +8,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/reqws/reqws/internal/h2"
 )
 
 // openConn is the body of a handshake's answer that opened a WebSocket: the
@@ -41,6 +44,10 @@ type transport struct {
 	proxyHeader http.Header
 	protocols   []Protocol // in order of preference
 	http2       http.HTTP2Config
+	pool        h2.Pool
+
+	mu      sync.Mutex
+	learned map[string]Protocol // what a server fell back to, by origin
 }
 
 func newTransport(c *config) *transport {
@@ -68,22 +75,23 @@ func newTransport(c *config) *transport {
 // a 200 over HTTP/2, with an *openConn for its body: then nothing of the
 // handshake is left, no deadline either.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	a := &attempt{transport: t, req: req, url: req.URL}
+	way := &trip{transport: t, req: req, url: req.URL}
 	opens := strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
 	if opens {
 		shown := *req.URL
 		shown.Scheme = map[string]string{"http": "ws", "https": "wss"}[shown.Scheme]
-		a.url = &shown
+		way.url = &shown
 	}
-	if err := a.chooseProxy(); err != nil {
-		return nil, a.fail(req.Context(), phaseProxy, err)
+	way.enter(phaseProxy)
+	if err := way.chooseProxy(); err != nil {
+		return nil, way.fail(req.Context(), err)
 	}
 	if !opens {
-		return a.plain()
+		return way.plain()
 	}
 
 	ctx, cancel := bound(req.Context(), t.timeout)
-	resp, err := a.handshake(ctx)
+	resp, err := way.handshake(ctx)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -92,7 +100,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return resp, nil
 	}
-	resp.Body = &boundBody{resp.Body, a, ctx, cancel}
+	resp.Body = &boundBody{resp.Body, way, ctx, cancel}
 	return resp, nil
 }
 
@@ -100,7 +108,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // connect timeout, and reading it to its end releases it.
 type boundBody struct {
 	io.ReadCloser
-	a      *attempt
+	trip   *trip
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -110,7 +118,7 @@ func (b *boundBody) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.Close()
 	} else if err != nil {
-		err = b.a.fail(b.ctx, phaseHandshake, err)
+		err = b.trip.fail(b.ctx, err)
 	}
 	return n, err
 }
@@ -118,13 +126,4 @@ func (b *boundBody) Read(p []byte) (int, error) {
 func (b *boundBody) Close() error {
 	b.cancel()
 	return b.ReadCloser.Close()
-}
-
-// handshake opens a WebSocket.
-func (a *attempt) handshake(ctx context.Context) (*http.Response, error) {
-	conn, err := a.open(ctx, alpnHTTP1)
-	if err != nil {
-		return nil, err
-	}
-	return a.upgrade(ctx, conn)
 }

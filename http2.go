@@ -1,0 +1,227 @@
+package reqws
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/reqws/reqws/internal/h2"
+)
+
+// handshake opens a WebSocket in the protocol that is preferred, and where the
+// server wants another one in that.
+func (t *trip) handshake(ctx context.Context) (*http.Response, error) {
+	defer t.spare.discard()
+	origin := t.origin()
+	first, second := t.order(origin)
+	resp, err := t.speak(ctx, first, second != 0)
+	declined, always := declines(resp, err, t.req.URL.Scheme == "http")
+	if second == 0 || !declined {
+		return resp, err
+	}
+	if resp != nil {
+		resp.Body = kept(resp.Body)
+	}
+	other, otherErr := t.speak(ctx, second, false)
+	if otherErr != nil && resp != nil && t.req.Context().Err() == nil {
+		return resp, nil // the server has said what it wants, and that is not to be had
+	}
+	if otherErr == nil && always {
+		t.learn(origin, second)
+	}
+	return other, otherErr
+}
+
+// origin names all that decides what is at the other end of a connection: those
+// that agree in it can share one.
+func (t *trip) origin() string {
+	via := ""
+	if t.via != nil {
+		via = t.via.String()
+	}
+	return strings.Join([]string{t.req.URL.Scheme, t.req.URL.Host, t.serverName(), via}, " ")
+}
+
+// order returns the protocols to try; the second is 0 if there is but one.
+func (t *trip) order(origin string) (first, second Protocol) {
+	if len(t.protocols) == 1 {
+		return t.protocols[0], 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.learned[origin] == t.protocols[1] {
+		return t.protocols[1], t.protocols[0]
+	}
+	return t.protocols[0], t.protocols[1]
+}
+
+// learn remembers what a server fell back to.
+func (t *trip) learn(origin string, p Protocol) {
+	const most = 1024 // origins; a redirecting server could name ever new ones
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.learned == nil || len(t.learned) >= most {
+		t.learned = make(map[string]Protocol)
+	}
+	t.learned[origin] = p
+}
+
+func (t *trip) speak(ctx context.Context, p Protocol, orElse bool) (*http.Response, error) {
+	if p == HTTP2 {
+		return t.extendedConnect(ctx, orElse)
+	}
+	conn := t.spare.take()
+	if conn == nil {
+		var err error
+		if conn, err = t.open(ctx, alpnHTTP1); err != nil {
+			return nil, err
+		}
+	}
+	return t.upgrade(ctx, conn)
+}
+
+// errNoHTTP2 says that TLS agreed on another protocol.
+var errNoHTTP2 = errors.New("the server did not choose HTTP/2 in ALPN")
+
+// declines says whether an answer or error means that the server wants another
+// protocol, and whether it always will.
+func declines(resp *http.Response, err error, cleartext bool) (declined, always bool) {
+	if err == nil {
+		declined = resp.ProtoMajor == 1 &&
+			(resp.StatusCode == http.StatusUpgradeRequired || resp.StatusCode == http.StatusHTTPVersionNotSupported)
+		return declined, declined
+	}
+	if errors.Is(err, h2.ErrNoExtendedConnect) || errors.Is(err, h2.ErrNotHTTP2) || errors.Is(err, errNoHTTP2) || refusesALPN(err) {
+		return true, true
+	}
+	// To a server of HTTP/1.1 the preface of HTTP/2 is a bad request. It may just
+	// hang up on it, but so may a server of HTTP/2 that has trouble.
+	var own *lostError
+	return cleartext && errors.As(err, &own), false
+}
+
+// lostError is the loss of an HTTP/2 connection before the answer.
+type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
+
+// extendedConnect opens a WebSocket on a stream of an HTTP/2 connection (RFC
+// 8441), which requests to one origin share. orElse says that HTTP/1.1 would be
+// the next: then TLS offers both, and a connection on which the server chose
+// HTTP/1.1 is left in t.spare.
+func (t *trip) extendedConnect(ctx context.Context, orElse bool) (*http.Response, error) {
+	t.enter(phaseHandshake)
+	dial := func(shared context.Context) (net.Conn, error) { return t.openHTTP2(shared, orElse) }
+	resp, stream, err := t.pool.Connect(ctx, t.origin(), streamRequest(t.req), dial, h2.Config{Settings: t.http2})
+	if err != nil {
+		return nil, t.failStream(ctx, err)
+	}
+	resp.Request = t.req
+	if stream != nil {
+		resp.Body = &openConn{Conn: stream}
+	}
+	return resp, nil
+}
+
+// openHTTP2 connects for all who wait for a connection to the origin. shared
+// ends when none of them does any more.
+func (t *trip) openHTTP2(shared context.Context, orElse bool) (net.Conn, error) {
+	ctx, cancel := bound(shared, t.timeout)
+	defer cancel()
+	offer := []string{alpnHTTP2}
+	if orElse {
+		offer = append(offer, alpnHTTP1)
+	}
+	conn, err := t.open(ctx, offer...)
+	if err != nil {
+		return nil, err
+	}
+	t.enter(phaseHandshake)
+	if secured, ok := conn.(*tls.Conn); ok && secured.ConnectionState().NegotiatedProtocol != alpnHTTP2 {
+		if orElse {
+			t.spare.put(conn)
+		} else {
+			bare(conn).Close()
+		}
+		return nil, t.fail(ctx, errNoHTTP2)
+	}
+	return conn, nil
+}
+
+// failStream is fail for an error of the pool: it may come from the dial of
+// another request, and then names that one's URL.
+func (t *trip) failStream(ctx context.Context, err error) error {
+	var shared *phaseError
+	if errors.As(err, &shared) {
+		return &phaseError{shared.phase, safeURL(t.url), shared.err}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
+	}
+	return t.fail(ctx, err)
+}
+
+// streamRequest returns req without what only HTTP/1.1 proves the handshake with
+// (RFC 8441, section 5).
+func streamRequest(req *http.Request) *http.Request {
+	out := *req
+	out.Header = make(http.Header, len(req.Header))
+	for name, values := range req.Header {
+		if !strings.EqualFold(name, "Sec-WebSocket-Key") {
+			out.Header[name] = values
+		}
+	}
+	return &out
+}
+
+// kept reads a body into memory and closes its connection.
+func kept(body io.ReadCloser) io.ReadCloser {
+	defer body.Close()
+	read, _ := io.ReadAll(io.LimitReader(body, maxRefusal)) // cut short, it is still a refusal
+	return io.NopCloser(bytes.NewReader(read))
+}
+
+// spare holds a connection that was opened for HTTP/2, but on which the server
+// chose HTTP/1.1.
+type spare struct {
+	mu   sync.Mutex
+	conn net.Conn
+	over bool // nobody will take it any more
+}
+
+func (s *spare) put(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		bare(conn).Close()
+		return
+	}
+	s.conn = conn
+}
+
+func (s *spare) take() net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn := s.conn
+	s.conn = nil
+	return conn
+}
+
+// discard closes what nobody took.
+func (s *spare) discard() {
+	conn := s.take()
+	if conn != nil {
+		bare(conn).Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
