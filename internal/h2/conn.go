@@ -154,10 +154,15 @@ func (c *Conn) reserve() error {
 // release gives back a place that no stream has used.
 func (c *Conn) release() {
 	c.mu.Lock()
-	c.inUse--
-	last := c.inUse == 0
+	last := c.vacate()
 	c.mu.Unlock()
 	c.idle(last)
+}
+
+// vacate frees one place and reports whether it was the last in use. c.mu is held.
+func (c *Conn) vacate() (last bool) {
+	c.inUse--
+	return c.inUse == 0
 }
 
 func (c *Conn) idle(last bool) {
@@ -278,8 +283,7 @@ func (c *Conn) forget(s *Stream, err error) (last bool) {
 		return false
 	}
 	delete(c.streams, s.id)
-	c.inUse--
-	return c.inUse == 0
+	return c.vacate()
 }
 
 // ended is called by each of the two goroutines as its last deed.

@@ -36,7 +36,6 @@ func (c *Conn) Connect(ctx context.Context, req *http.Request) (*http.Response, 
 func (c *Conn) connect(ctx context.Context, req *http.Request) (*http.Response, *Stream, error) {
 	s, ans, err := c.open(ctx, req)
 	if err != nil {
-		c.release()
 		return nil, nil, err
 	}
 	select {
@@ -68,24 +67,25 @@ func (c *Conn) connect(ctx context.Context, req *http.Request) (*http.Response, 
 	return resp, nil, nil
 }
 
-// open waits for the peer's SETTINGS and begins a stream with the request.
+// open waits for the peer's SETTINGS and makes the reserved place a stream, which begins with the
+// request; or it gives the place back.
 func (c *Conn) open(ctx context.Context, req *http.Request) (*Stream, *answer, error) {
 	fields, err := requestFields(req)
-	if err != nil {
-		return nil, nil, err
-	}
-	select {
-	case <-c.ready:
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil {
-		return nil, nil, fmt.Errorf("http2: waiting for the server's settings: %w", ctx.Err())
+	if err == nil {
+		err = c.awaitSettings(ctx)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.refusal(fields); err != nil {
+	if err == nil {
+		err = c.refusal(fields)
+	}
+	if err != nil {
+		// In one go with the check of the limit, so that no more are turned away than must be.
+		last := c.vacate()
+		c.mu.Unlock()
+		c.idle(last)
 		return nil, nil, err
 	}
+	defer c.mu.Unlock()
 	s := &Stream{c: c, id: c.nextID, sendWindow: c.streamWindow, recvWindow: c.set.MaxReceiveBufferPerStream}
 	s.sendable.L = &c.mu
 	s.readable.L = &s.mu
@@ -95,6 +95,17 @@ func (c *Conn) open(ctx context.Context, req *http.Request) (*Stream, *answer, e
 	c.streams[s.id] = s
 	c.queueHeaders(s.id, fields)
 	return s, ans, nil
+}
+
+func (c *Conn) awaitSettings(ctx context.Context) error {
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("http2: waiting for the server's settings: %w", ctx.Err())
+	}
+	return nil
 }
 
 // refusal says why a place that was reserved before the peer's SETTINGS were known cannot become
