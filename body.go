@@ -1,0 +1,97 @@
+package reqws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// startPlain makes a stream of the answer to a plain http or https request: run
+// hands its body to the handler or mailbox. Without these the body is read here, and
+// nothing is left to run.
+func (s *stream) startPlain(a *answer, raise bool) (*stream, *Response, error) {
+	resp := a.resp
+	failed := resp.StatusCode >= 400
+	if failed && raise {
+		s.finish(a.refuse(resp.requestURL()))
+		return nil, resp, nil
+	}
+	s.mu.Lock()
+	s.body = a.body
+	cause := s.cause
+	s.mu.Unlock()
+	if cause != nil { // ctx ended meanwhile
+		_ = a.body.Close()
+	}
+	if s.pull == nil {
+		return s, resp, nil
+	}
+	body, err := readBody(a.body, s.c.maxMessage)
+	_ = a.body.Close()
+	if err != nil {
+		err = s.fail("body", s.bodyFailed(err))
+		s.finish(err)
+		return nil, nil, err
+	}
+	resp.Body = body
+	s.finish(nil)
+	return nil, resp, nil
+}
+
+// readBody reads all of a body, which must not be larger than most, unless that
+// is negative.
+func readBody(body io.Reader, most int64) ([]byte, error) {
+	if most < 0 {
+		return io.ReadAll(body)
+	}
+	data, err := io.ReadAll(io.LimitReader(body, most+1))
+	if err == nil && int64(len(data)) > most {
+		return nil, fmt.Errorf("the body has more than %d bytes: %w", most, ErrMessageTooBig)
+	}
+	return data, err
+}
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// serveBody hands the body on as it arrives.
+func (s *stream) serveBody() error {
+	defer s.body.Close()
+	buf := chunks.Get().(*[]byte)
+	defer chunks.Put(buf)
+	s.borrow()
+	defer s.giveBack()
+	for {
+		n, err := s.body.Read(*buf)
+		if n > 0 {
+			frame := Frame{Kind: KindChunk, Data: (*buf)[:n]}
+			s.batch.frames = append(s.batch.frames[:0], frame)
+			d := s.call(Event{Frames: s.batch.frames})
+			if d.n > 0 {
+				return errPlainReply
+			}
+			if d.halt {
+				return nil
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return s.bodyFailed(err)
+		}
+	}
+}
+
+var errPlainReply = errors.New("the handler's reply cannot be sent: a plain HTTP answer takes no frames")
+
+// bodyFailed prefers why the body was closed from this side to what that made of
+// the read.
+func (s *stream) bodyFailed(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return s.cause
+	}
+	return err
+}

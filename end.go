@@ -1,0 +1,231 @@
+package reqws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws/internal/wire"
+)
+
+// How a stream ends. There are two ways: a closing handshake, which one side
+// begins with a close frame and the loop completes, and a break, after which nothing
+// more is read or sent. Either way the loop returns, and finish has the last word.
+
+// fail wraps an error with its phase and the stream's URL.
+func (s *stream) fail(phase string, err error) error {
+	if s.resp == nil {
+		return fail(phase, nil, err)
+	}
+	return fail(phase, s.resp.requestURL(), err)
+}
+
+// beginClose is called once a close frame was sent from this side: from now on
+// the loop only waits for the peer's, and not longer than the close timeout.
+func (s *stream) beginClose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closeBy.IsZero() || s.over() {
+		return
+	}
+	s.closeBy = time.Now().Add(s.c.closeTimeout)
+	_ = s.conn.SetReadDeadline(s.closeBy)
+	s.release()
+}
+
+// release lets go a loop that waits for somebody to take its frames.
+func (s *stream) release() {
+	if s.quit != nil {
+		select {
+		case <-s.quit:
+		default:
+			close(s.quit)
+		}
+	}
+}
+
+func (s *stream) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closeBy.IsZero()
+}
+
+// sendClose begins a closing handshake from outside the loop.
+func (s *stream) sendClose(frames []Frame) error {
+	if s.out.closing() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.c.closeTimeout)
+	defer cancel()
+	op := newOp(frames)
+	defer op.free()
+	if err := s.send(ctx, op); err != nil && !errors.Is(err, ErrClosed) {
+		return err
+	}
+	s.beginClose()
+	return nil
+}
+
+// awaitClose waits until the loop has completed the closing handshake, or gives
+// the connection up.
+func (s *stream) awaitClose() error {
+	timer := time.NewTimer(s.c.closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+		if !s.unanswered {
+			return nil
+		}
+	case <-timer.C:
+		s.breakOff(ErrClosed)
+	}
+	return fmt.Errorf("the peer did not answer the close frame within the close timeout of %v: %w", s.c.closeTimeout, os.ErrDeadlineExceeded)
+}
+
+// closed is the end of a completed closing handshake.
+func (s *stream) closed() error {
+	if s.peerFirst && s.peer.Code != websocket.StatusNormalClosure {
+		return s.peer
+	}
+	return nil
+}
+
+// readFailed says what the failure to read means.
+func (s *stream) readFailed(err error) error {
+	s.mu.Lock()
+	closing, cause := !s.closeBy.IsZero(), s.cause
+	s.mu.Unlock()
+	switch {
+	case closing:
+		s.unanswered = errors.Is(err, os.ErrDeadlineExceeded)
+		return nil
+	case cause != nil:
+		return cause
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// violated closes the connection after something that must not be: a frame of
+// the peer's or a reply of the handler's. It returns what the stream's error is.
+func (s *stream) violated(err error) error {
+	var frame *wire.Error
+	var reply *ProtocolError
+	code := websocket.StatusInternalError
+	switch {
+	case errors.As(err, &frame):
+		code = websocket.StatusCode(frame.Code)
+		err = &ProtocolError{Code: code, Reason: frame.Reason}
+	case errors.As(err, &reply):
+		err = fmt.Errorf("the handler's reply cannot be sent: %w", err)
+	default: // it could not be written
+		return s.readFailed(err)
+	}
+	if s.isClosing() {
+		return nil
+	}
+	op := newOp([]Frame{Close(code, closeReason(err))})
+	defer op.free()
+	ctx, cancel := context.WithTimeout(context.Background(), s.c.closeTimeout)
+	defer cancel()
+	_ = s.send(ctx, op) // the connection is given up anyway
+	return err
+}
+
+// closeReason is what a close frame has room for of err.
+func closeReason(err error) string {
+	const most = 123
+	reason := err.Error()
+	var pe *ProtocolError
+	if errors.As(err, &pe) {
+		reason = pe.Reason
+	}
+	if len(reason) <= most {
+		return reason
+	}
+	for n := most; ; n-- {
+		if wire.ValidUTF8([]byte(reason[:n])) {
+			return reason[:n]
+		}
+	}
+}
+
+// breakOff ends the stream from this side, now. The first cause stands.
+func (s *stream) breakOff(cause error) {
+	s.mu.Lock()
+	if s.cause != nil || s.over() {
+		s.mu.Unlock()
+		return
+	}
+	s.cause = cause
+	s.release()
+	conn, body := s.conn, s.body
+	s.mu.Unlock()
+	s.out.stop(cause)
+	if conn != nil {
+		_ = conn.Close()
+	}
+	if body != nil {
+		_ = body.Close()
+	}
+}
+
+// giveUp ends the stream since its ctx has ended: with a close frame that says so
+// where one can be sent at once, and without waiting for the answer.
+func (s *stream) giveUp(ctx context.Context) {
+	if s.conn != nil && !s.over() {
+		s.out.farewell(websocket.StatusGoingAway)
+	}
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	s.breakOff(err)
+}
+
+func (s *stream) over() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// finish ends the stream with err: everything is let go of, and everybody who
+// waits is told.
+func (s *stream) finish(err error) {
+	after := err
+	if after == nil {
+		after = ErrClosed
+	}
+	s.out.stop(after)
+	s.mu.Lock()
+	s.err = err
+	close(s.done)
+	s.release()
+	s.mu.Unlock()
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	if s.unwatch != nil {
+		s.unwatch()
+	}
+	if s.wrapped != nil {
+		_ = s.wrapped.Close()
+	}
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.in.Release()
+	s.out.releaseDeflate()
+	if s.pull != nil {
+		s.pull.end()
+	}
+}

@@ -1,0 +1,201 @@
+package reqws
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/coder/websocket"
+)
+
+// Kind says what a [Frame] is.
+type Kind uint8
+
+const (
+	KindText   Kind = iota + 1 // a whole text message, valid UTF-8
+	KindBinary                 // a whole binary message
+	KindPing
+	KindPong
+	KindClose
+	KindChunk // a piece of the body of a plain HTTP answer
+)
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	names := [...]string{"invalid", "text", "binary", "ping", "pong", "close", "chunk"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Frame is one message or control frame (RFC 6455, section 5), in or out.
+//
+// Of a frame that a handler gets, Data is valid until the handler returns;
+// [Frame.Clone] keeps it. Of a frame that is sent, Data is only read, and not
+// after Send returned or the frame, given as a reply, was written.
+type Frame struct {
+	Kind Kind
+	Data []byte               // the payload; the reason of a KindClose
+	Code websocket.StatusCode // of a KindClose; 1005 where the peer's frame has none
+}
+
+// bytesOf views a string or byte slice as bytes, without a copy: nobody here
+// writes to the payload of a frame.
+func bytesOf[P ~string | ~[]byte](p P) []byte {
+	if len(p) == 0 {
+		return nil
+	}
+	// A string header and a slice header both begin with the data pointer.
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&p)), len(p))
+}
+
+// Text makes a text message, which must be valid UTF-8. Like [Binary], [Ping] and
+// [Pong] it does not copy p: the frame's Data must not be written to.
+func Text[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindText, Data: bytesOf(p)} }
+
+// Binary makes a binary message.
+func Binary[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindBinary, Data: bytesOf(p)} }
+
+// Ping makes a ping of at most 125 bytes; Ping("") is the bare one.
+func Ping[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindPing, Data: bytesOf(p)} }
+
+// Pong makes a pong of at most 125 bytes. It answers the ping that had the same
+// payload.
+func Pong[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindPong, Data: bytesOf(p)} }
+
+// Close makes a close frame with a status code that may be sent (RFC 6455,
+// section 7.4) and a reason of at most 123 bytes of UTF-8.
+func Close(code websocket.StatusCode, reason string) Frame {
+	return Frame{Kind: KindClose, Data: bytesOf(reason), Code: code}
+}
+
+// JSON makes a text message of v as encoding/json writes it.
+func JSON(v any) (Frame, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return Frame{}, fmt.Errorf("reqws: JSON frame: %w", err)
+	}
+	return Frame{Kind: KindText, Data: data}, nil
+}
+
+// Text returns the payload as a string of its own.
+func (f Frame) Text() string { return string(f.Data) }
+
+// Clone returns f with a copy of its Data, which the caller owns.
+func (f Frame) Clone() Frame {
+	f.Data = slices.Clone(f.Data)
+	return f
+}
+
+// JSON decodes the payload into v as encoding/json does.
+func (f Frame) JSON(v any) error {
+	if err := json.Unmarshal(f.Data, v); err != nil {
+		return fmt.Errorf("reqws: %s frame as JSON: %w", f.Kind, err)
+	}
+	return nil
+}
+
+// shownBytes is how much of a payload [Frame.String] shows.
+const shownBytes = 64
+
+// String describes the frame for people: its kind, and the start of its payload.
+func (f Frame) String() string {
+	kind := f.Kind.String()
+	if f.Kind == KindClose {
+		kind = fmt.Sprintf("close %d", int(f.Code))
+	}
+	if len(f.Data) == 0 {
+		return kind
+	}
+	shown, more := f.Data, ""
+	if len(shown) > shownBytes {
+		shown = shown[:shownBytes]
+		for len(shown) > 0 && !utf8.RuneStart(f.Data[len(shown)]) && utf8.Valid(f.Data) {
+			shown = shown[:len(shown)-1]
+		}
+		more = fmt.Sprintf("… (%d bytes)", len(f.Data))
+	}
+	return fmt.Sprintf("%s %q%s", kind, shown, more)
+}
+
+// Event is what a [Handler] gets: a batch of frames, or why the stream broke.
+type Event struct {
+	// Frames holds what has arrived together, in order, one frame at least where
+	// Err is nil. The slice and the Data in it are valid until the handler returns.
+	Frames []Frame
+	// Err says why the stream broke. Then there are no Frames, and without
+	// [Reconnect] nothing comes after it. A clean end has no such event.
+	Err error
+}
+
+// Handler is called by one goroutine, with each batch of frames as it arrives.
+// Its answer says whether to go on, and what to send back.
+//
+// A panic in it closes the connection and goes on up: to the caller of Run, or,
+// after Do, to the top of the stream's goroutine.
+type Handler func(in Event, resp *Response) Directive
+
+// Directive is a handler's answer, made by [Cont] and [Halt]. The zero value is
+// Cont().
+type Directive struct {
+	halt bool
+	n    int     // of replies: first, then rest
+	one  Frame   // the only reply or the first one, held here so that it needs no allocation
+	rest []Frame // the others
+}
+
+// Cont goes on, after replies have been sent in order and in one write.
+func Cont(replies ...Frame) Directive { return directive(false, replies) }
+
+// Halt ends the stream: replies are sent, then a close frame with code 1000
+// unless they hold one, then the peer's close is waited for up to [CloseTimeout].
+// The handler is not called again.
+func Halt(replies ...Frame) Directive { return directive(true, replies) }
+
+func directive(halt bool, replies []Frame) Directive {
+	d := Directive{halt: halt, n: len(replies)}
+	if len(replies) == 0 {
+		return d
+	}
+	d.one = replies[0]
+	if len(replies) > 1 {
+		// A copy, so that the variadic slice can stay on the caller's stack.
+		d.rest = append(make([]Frame, 0, len(replies)-1), replies[1:]...)
+	}
+	return d
+}
+
+// appendTo appends the directive's replies to dst.
+func (d *Directive) appendTo(dst []Frame) []Frame {
+	if d.n == 0 {
+		return dst
+	}
+	return append(append(dst, d.one), d.rest...)
+}
+
+// Each makes a [Handler] of a function for single frames. The replies to all
+// frames of a batch still leave together. Halt leaves the rest of the batch unseen.
+// When the stream breaks f is not called; without [Reconnect] the stream then
+// ends, with it it reconnects.
+func Each(f func(Frame) Directive) Handler {
+	return func(in Event, resp *Response) Directive {
+		replies := resp.replyBuffer()
+		var halt bool
+		for _, frame := range in.Frames {
+			d := f(frame)
+			replies = d.appendTo(replies)
+			if d.halt {
+				halt = true
+				break
+			}
+		}
+		resp.keepReplyBuffer(replies)
+		if len(replies) == 0 {
+			return Directive{halt: halt}
+		}
+		return Directive{halt: halt, n: len(replies), one: replies[0], rest: replies[1:]}
+	}
+}

@@ -1,0 +1,375 @@
+package reqws
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws/internal/wire"
+)
+
+// opener is the innermost round tripper of one execution: it sends plain
+// requests on as they are, and performs the opening handshake of the others. It
+// remembers what it opened, since a step may wrap the body of the answer.
+type opener struct {
+	c     *config
+	coder bool // the caller wants coder's Conn, with its own compression
+
+	mu   sync.Mutex
+	url  *url.URL // of the last request
+	ws   bool     // the last request was a handshake
+	open *handshake
+}
+
+// handshake is one opening handshake, and once it succeeded the connection.
+type handshake struct {
+	next    http.RoundTripper
+	offer   bool // permessage-deflate
+	noCtx   bool // without context takeover
+	coder   bool
+	cancel  context.CancelFunc
+	resp    *http.Response
+	err     error // of the round trip, before coder's Dial wraps it
+	conn    *openConn
+	deflate *wire.DeflateParams
+	client  *websocket.Conn // coder's, where it was asked for
+}
+
+// RoundTrip implements http.RoundTripper.
+func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
+	ws := req.URL.Scheme == "ws" || req.URL.Scheme == "wss"
+	o.mu.Lock()
+	o.url, o.ws = req.URL, ws
+	o.mu.Unlock()
+	if !ws && !o.coder {
+		resp, err := o.c.roundTripper().RoundTrip(req)
+		if err != nil {
+			return nil, fail("request", req.URL, err)
+		}
+		return resp, nil
+	}
+	return o.handshake(req)
+}
+
+// handshake lets coder's Dial speak the opening handshake of RFC 6455, section
+// 4.1, and takes the connection from it.
+func (o *opener) handshake(req *http.Request) (*http.Response, error) {
+	h := &handshake{next: o.c.roundTripper(), coder: o.coder}
+	mode := websocket.CompressionDisabled
+	if o.coder {
+		mode = o.c.compression
+	} else if o.c.compression != websocket.CompressionDisabled {
+		h.offer, h.noCtx = true, o.c.compression == websocket.CompressionNoContextTakeover
+	}
+	header := req.Header.Clone()
+	protocols := strings.FieldsFunc(header.Get("Sec-Websocket-Protocol"), func(r rune) bool { return r == ',' || r == ' ' })
+	header.Del("Sec-Websocket-Protocol")
+	u := *req.URL
+	u.Fragment, u.RawFragment, u.User = "", "", nil
+
+	ctx := req.Context()
+	if o.c.transport != nil {
+		var stop func()
+		ctx, stop = h.bound(ctx, o.c.connectTimeout)
+		defer stop()
+	}
+	client, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			Transport:     h,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		HTTPHeader:      header,
+		Host:            req.Host,
+		Subprotocols:    protocols,
+		CompressionMode: mode,
+	})
+	if err != nil {
+		return h.failed(req, err)
+	}
+	h.resp.Request = req
+	if o.coder {
+		h.client = client
+	} else {
+		// The buffers that Dial lent it go back to their pools; the connection is
+		// not closed, since coder only has an inert body.
+		_ = client.CloseNow()
+	}
+	o.mu.Lock()
+	old := o.open
+	o.open = h
+	o.mu.Unlock()
+	old.abandon() // a step asked twice: the first connection has no owner any more
+	return h.resp, nil
+}
+
+// bound ends a handshake over the user's own Transport after timeout. What
+// stays of it is let go of with the connection.
+func (h *handshake) bound(ctx context.Context, timeout time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	h.cancel = func() { cancel(nil) }
+	if timeout <= 0 {
+		return ctx, func() {}
+	}
+	timer := time.AfterFunc(timeout, func() {
+		cancel(fmt.Errorf("no answer within the connect timeout of %v: %w", timeout, context.DeadlineExceeded))
+	})
+	return ctx, func() { timer.Stop() }
+}
+
+// failed is the outcome of a handshake that opened nothing: a refusal is an
+// answer, which other steps may act upon, and everything else an error.
+func (h *handshake) failed(req *http.Request, err error) (*http.Response, error) {
+	if h.resp != nil && h.resp.StatusCode >= 300 && h.err == nil {
+		h.resp.Request = req
+		return h.resp, nil
+	}
+	h.abandon()
+	if h.resp != nil && h.resp.Body != nil {
+		_ = h.resp.Body.Close()
+	}
+	if h.err != nil {
+		err = h.err
+	}
+	return nil, fail("handshake", req.URL, err)
+}
+
+// abandon closes what h has open.
+func (h *handshake) abandon() {
+	if h == nil {
+		return
+	}
+	if h.conn != nil {
+		_ = h.conn.Close()
+	}
+	if h.cancel != nil {
+		h.cancel()
+	}
+}
+
+// RoundTrip stands between coder's Dial and the transport. Out of Dial's sight it
+// negotiates permessage-deflate, whose parameters Dial does not know all of, and
+// makes an HTTP/2 answer look like the 101 that Dial expects.
+func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
+	if h.offer {
+		req = req.Clone(req.Context())
+		req.Header.Set("Sec-Websocket-Extensions", wire.DeflateOffer(h.noCtx))
+	}
+	resp, err := h.next.RoundTrip(req)
+	if err != nil {
+		if cause := context.Cause(req.Context()); cause != nil && errors.Is(err, context.Canceled) {
+			err = cause // a connect timeout of ours rather than the bare cancellation
+		}
+		h.err = err
+		return nil, err
+	}
+	h.resp = resp
+	seen := *resp // by Dial
+	seen.Body = http.NoBody
+	if !opened(resp) {
+		return &seen, nil
+	}
+	if h.conn, err = asOpenConn(resp.Body); err != nil {
+		h.err = err
+		return nil, err
+	}
+	resp.Body = h.conn
+	seen.Body = inert{}
+	if h.coder {
+		seen.Body = h.conn
+	}
+	seen.Header = resp.Header.Clone()
+	if resp.ProtoMajor == 2 {
+		seen.StatusCode = http.StatusSwitchingProtocols
+		seen.Header.Set("Connection", "Upgrade")
+		seen.Header.Set("Upgrade", "websocket")
+		seen.Header.Set("Sec-Websocket-Accept", acceptKey(req.Header.Get("Sec-Websocket-Key")))
+	}
+	if !h.coder {
+		if h.err = h.negotiated(resp.Header.Values("Sec-Websocket-Extensions")); h.err != nil {
+			return nil, h.err
+		}
+		seen.Header.Del("Sec-Websocket-Extensions")
+	}
+	return &seen, nil
+}
+
+// negotiated takes in which extensions the server accepted.
+func (h *handshake) negotiated(answer []string) error {
+	if !h.offer {
+		if len(answer) > 0 {
+			return fmt.Errorf("the server accepted an extension that was not offered: %.100q", strings.Join(answer, ", "))
+		}
+		return nil
+	}
+	params, ok, err := wire.ParseDeflateAnswer(answer, h.noCtx)
+	if err != nil {
+		return err
+	}
+	if ok {
+		h.deflate = &params
+	}
+	return nil
+}
+
+// opened says whether an answer opens a WebSocket: 101 (RFC 6455), or any 2xx to
+// an extended CONNECT (RFC 8441), whose only 2xx bodies are open connections.
+func opened(resp *http.Response) bool {
+	if resp.ProtoMajor == 2 {
+		_, ok := resp.Body.(*openConn)
+		return ok && resp.StatusCode/100 == 2
+	}
+	return resp.StatusCode == http.StatusSwitchingProtocols
+}
+
+// asOpenConn makes a connection of the body of a 101.
+func asOpenConn(body io.ReadCloser) (*openConn, error) {
+	switch b := body.(type) {
+	case *openConn:
+		return b, nil
+	case net.Conn:
+		return &openConn{Conn: b}, nil
+	case io.ReadWriteCloser:
+		return &openConn{Conn: newBodyConn(b)}, nil
+	}
+	_ = body.Close()
+	return nil, fmt.Errorf("the transport's answer 101 has a body of type %T, which cannot be written to", body)
+}
+
+// acceptKey is what proves that the server understood the handshake (RFC 6455,
+// section 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// inert is the body that coder's Dial gets in place of the connection.
+type inert struct{}
+
+func (inert) Read([]byte) (int, error)    { return 0, io.EOF }
+func (inert) Write(p []byte) (int, error) { return len(p), nil }
+func (inert) Close() error                { return nil }
+
+// roundTripper is what performs the exchange itself.
+func (c *config) roundTripper() http.RoundTripper {
+	if c.transport != nil {
+		return c.transport
+	}
+	return c.own
+}
+
+// maxRefusal is how much of a refused handshake's body is kept.
+const maxRefusal = 1 << 20
+
+// answer is what running the steps once came to.
+type answer struct {
+	resp *Response
+	open *handshake // a WebSocket, or
+	body io.ReadCloser
+	// wrapped is the body as a step wrapped it: closing it tells that step of the
+	// end of the connection.
+	wrapped io.Closer
+}
+
+// connect runs the steps and the handshake once.
+func (c *config) connect(ctx context.Context, coder bool) (*answer, error) {
+	o := &opener{c: c, coder: coder}
+	req, err := http.NewRequestWithContext(ctx, c.method, "", nil)
+	if err != nil {
+		return nil, fail("request", nil, err)
+	}
+	httpResp, err := c.chain(o).RoundTrip(req)
+	if err != nil {
+		o.open.abandon()
+		return nil, fail("request", o.url, err)
+	}
+	resp := &Response{
+		StatusCode:  httpResp.StatusCode,
+		Header:      httpResp.Header,
+		Proto:       httpResp.Proto,
+		Subprotocol: httpResp.Header.Get("Sec-Websocket-Protocol"),
+	}
+	if httpResp.Request != nil {
+		resp.Request = redacted(httpResp.Request)
+	}
+	a := &answer{resp: resp, body: httpResp.Body}
+	if !o.ws && !coder {
+		return a, nil
+	}
+	if httpResp.StatusCode >= 300 {
+		o.open.abandon()
+		a.refuse(o.url)
+		return a, nil
+	}
+	if o.open == nil {
+		_ = httpResp.Body.Close()
+		return nil, fail("handshake", o.url, fmt.Errorf("a step answered with status %d, but opened no connection", httpResp.StatusCode))
+	}
+	a.open = o.open
+	if httpResp.Body != io.ReadCloser(o.open.conn) {
+		a.wrapped = httpResp.Body
+	}
+	return a, nil
+}
+
+// refuse makes an error of an answer that is not what was asked for. Its status
+// counts, and of the body what can be had.
+func (a *answer) refuse(u *url.URL) error {
+	defer a.body.Close()
+	body, _ := io.ReadAll(io.LimitReader(a.body, maxRefusal))
+	a.resp.Body = body
+	a.resp.refused = &HTTPError{StatusCode: a.resp.StatusCode, Header: a.resp.Header, Body: body, url: safeURL(u)}
+	return a.resp.refused
+}
+
+// execute connects and makes the stream of what was opened, ready to run; where
+// nothing remains to be run the stream is nil. raise says that an error status is to be
+// a refusal of a plain request, too.
+func (c *config) execute(ctx context.Context, raise bool) (*stream, *Response, error) {
+	if err := c.err(); err != nil {
+		return nil, nil, err
+	}
+	a, err := c.connect(ctx, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := newStream(ctx, c, a)
+	if a.resp.refused != nil {
+		s.finish(a.resp.refused)
+		return nil, a.resp, nil
+	}
+	if a.open == nil {
+		return s.startPlain(a, raise)
+	}
+	if err := s.start(); err != nil {
+		return nil, nil, err
+	}
+	return s, a.resp, nil
+}
+
+// dial connects for Request.Dial.
+func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
+	if err := c.err(); err != nil {
+		return nil, nil, err
+	}
+	a, err := c.connect(ctx, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.resp.refused != nil {
+		return nil, nil, a.resp.refused
+	}
+	s := newStream(ctx, c, a)
+	s.finish(ErrClosed)
+	return a.open.client, a.resp, nil
+}

@@ -1,0 +1,85 @@
+package reqws
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// Message is what a mailbox receives (see [IntoMailbox]): a batch of frames of one
+// stream, or how that stream ended. The frames are copies, which the receiver owns.
+type Message struct {
+	Response *Response
+	Frames   []Frame
+	// Err is set in the last message of a stream, which has no Frames: io.EOF
+	// after a clean end, else why it ended.
+	Err error
+}
+
+// ParseMessage returns what m holds if it is of this Response's stream, and
+// [ErrUnknownMessage] if it is another stream's: a mailbox may serve many. Err of the
+// message is returned as the error.
+func (r *Response) ParseMessage(m Message) ([]Frame, error) {
+	if r == nil || r.s == nil || m.Response == nil || m.Response.s != r.s {
+		return nil, fmt.Errorf("reqws: %w", ErrUnknownMessage)
+	}
+	return m.Frames, m.Err
+}
+
+// toMailbox is the handler of a stream that goes into a mailbox.
+func (s *stream) toMailbox(in Event, resp *Response) Directive {
+	select {
+	case s.c.mailbox <- Message{Response: resp, Frames: cloneAll(in.Frames)}:
+	case <-s.quit: // what arrives while a stream is being closed is discarded
+	}
+	return Cont()
+}
+
+// lastMessage tells the mailbox of the end. It waits for room; once ctx is over
+// or somebody closed the stream it does so for the close timeout only, since then
+// there may be no reader any more.
+func (s *stream) lastMessage(err error) {
+	m := Message{Response: s.resp, Err: err}
+	if err == nil {
+		m.Err = io.EOF
+	}
+	select {
+	case s.c.mailbox <- m:
+		return
+	default:
+	}
+	var expired <-chan time.Time
+	ended := s.life
+	for {
+		select {
+		case s.c.mailbox <- m:
+			return
+		case <-ended:
+			ended = nil
+			timer := time.NewTimer(s.c.closeTimeout)
+			defer timer.Stop()
+			expired = timer.C
+		case <-expired:
+			return
+		}
+	}
+}
+
+// cloneAll copies a batch, all payloads into one piece of memory.
+func cloneAll(frames []Frame) []Frame {
+	size := 0
+	for i := range frames {
+		size += len(frames[i].Data)
+	}
+	data := make([]byte, 0, size)
+	out := make([]Frame, len(frames))
+	for i, f := range frames {
+		if len(f.Data) > 0 {
+			at := len(data)
+			data = append(data, f.Data...)
+			f.Data = data[at:len(data):len(data)]
+		}
+		out[i] = f
+	}
+	return out
+}

@@ -1,0 +1,742 @@
+package reqws
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/coder/websocket"
+)
+
+// An Option sets one thing of a [Request]. Options are values made by the
+// functions of this package; they may be kept, shared and given to [New],
+// [Request.With], [Request.Do], [Request.Run] and [Request.Dial] alike.
+//
+// Given twice, the later one stands; of [Header] and [Headers] that holds name
+// by name, while [Param] and [Use] add. A bad value is reported by Do, Run and
+// Dial as an error that names the option. The zero Option does nothing.
+type Option struct {
+	name  string
+	apply func(*config) error
+}
+
+// config is what the options of one Request come to. It is never changed after
+// it was built: [config.with] works on a copy.
+type config struct {
+	errs map[string]error // by option; a later good value takes the error back
+
+	// request
+	url          string
+	baseURL      func() string
+	header       http.Header
+	params       map[string]any
+	extraParams  []param
+	pathParams   map[string]any
+	pathStyle    PathStyle
+	method       string
+	subprotocols []string
+
+	// auth, AWS
+	auth  Step
+	sigV4 *SigV4
+
+	// into
+	handler    Handler
+	mailbox    chan<- Message
+	onOpen     func(*Response) Directive
+	noAutoPong bool
+	maxMessage int64
+
+	// redirect
+	noRedirect       bool
+	redirectTrusted  bool
+	maxRedirects     int
+	redirectLogLevel slog.Level
+
+	// errors, retry
+	httpErrors    HTTPErrorMode
+	retryMode     RetryMode
+	retryFunc     func(*http.Request, *http.Response, error) RetryDecision
+	retryDelay    func(n int) time.Duration
+	retryBackOff  func() backoff.BackOff
+	maxRetries    int
+	retryLogLevel slog.Level
+	logger        *slog.Logger // nil: slog.Default() at the time of use
+	silent        bool
+
+	// connect
+	connectTimeout time.Duration
+	protocols      []Protocol
+	hostname       string
+	tls            *tls.Config
+	dialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
+	proxy          func(*http.Request) (*url.URL, error)
+	proxyHeader    http.Header
+	http2          http.HTTP2Config
+	compression    websocket.CompressionMode
+	transport      http.RoundTripper
+
+	// life
+	heartbeatInterval time.Duration
+	heartbeatTimeout  time.Duration
+	writeTimeout      time.Duration
+	closeTimeout      time.Duration
+	reconnectMax      int
+	reconnectBackOff  func() backoff.BackOff
+	minUptime         time.Duration
+
+	// steps
+	steps []Step
+
+	own *transport // made of the group connect, shared by all who have the same
+}
+
+// param is one name and value of the query, as [Param] adds it.
+type param struct {
+	name  string
+	value any
+}
+
+func defaults() *config {
+	return &config{
+		method:            http.MethodGet,
+		maxMessage:        16 << 20,
+		maxRedirects:      10,
+		redirectLogLevel:  slog.LevelDebug,
+		maxRetries:        3,
+		retryLogLevel:     slog.LevelWarn,
+		connectTimeout:    30 * time.Second,
+		protocols:         []Protocol{HTTP1, HTTP2},
+		heartbeatInterval: 20 * time.Second,
+		heartbeatTimeout:  20 * time.Second,
+		writeTimeout:      30 * time.Second,
+		closeTimeout:      5 * time.Second,
+		minUptime:         5 * time.Second,
+	}
+}
+
+// with returns a copy of c that opts have been applied to. What options add to
+// is copied first, so that two Requests never share a map or spare capacity.
+func (c *config) with(opts []Option) *config {
+	if len(opts) == 0 && c.own != nil {
+		return c
+	}
+	d := *c
+	d.errs = maps.Clone(c.errs)
+	d.header = c.header.Clone()
+	d.extraParams = slices.Clip(c.extraParams)
+	d.steps = slices.Clip(c.steps)
+	for _, o := range opts {
+		d.set(o)
+	}
+	if d.own == nil {
+		d.own = newTransport(&d)
+	}
+	return &d
+}
+
+func (c *config) set(o Option) {
+	if o.apply == nil {
+		return
+	}
+	if err := o.apply(c); err != nil {
+		if c.errs == nil {
+			c.errs = make(map[string]error)
+		}
+		c.errs[o.name] = fmt.Errorf("reqws: option %s: %w", o.name, err)
+		return
+	}
+	delete(c.errs, o.name)
+	if o.connects() {
+		c.own = nil
+	}
+}
+
+// connects reports whether o changes what the transport is made of.
+func (o Option) connects() bool {
+	switch o.name {
+	case "ConnectTimeout", "Protocols", "Hostname", "TLSConfig", "DialContext", "Proxy", "ProxyURL", "ProxyHeader", "HTTP2Settings":
+		return true
+	}
+	return false
+}
+
+// err joins what was wrong with the options, in the order of their names.
+func (c *config) err() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.errs)) {
+		errs = append(errs, c.errs[name])
+	}
+	return errors.Join(errs...)
+}
+
+// log returns where this Request logs to, or nil where it is to be silent.
+func (c *config) log() *slog.Logger {
+	if c.silent {
+		return nil
+	}
+	return cmp.Or(c.logger, slog.Default())
+}
+
+func option(name string, apply func(*config)) Option {
+	return Option{name, func(c *config) error { apply(c); return nil }}
+}
+
+func checked[T any](name string, v T, check func(T) error, set func(*config, T)) Option {
+	return Option{name, func(c *config) error {
+		if err := check(v); err != nil {
+			return err
+		}
+		set(c, v)
+		return nil
+	}}
+}
+
+func notNegative(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("%v is negative", d)
+	}
+	return nil
+}
+
+func countNotNegative(n int) error {
+	if n < 0 {
+		return fmt.Errorf("%d is negative", n)
+	}
+	return nil
+}
+
+// Options groups several options into one, applied in order. It is how a
+// plugin is made: a function that returns Options(...).
+func Options(opts ...Option) Option {
+	opts = slices.Clone(opts)
+	return option("Options", func(c *config) {
+		for _, o := range opts {
+			c.set(o)
+		}
+	})
+}
+
+// Request
+
+// PathStyle says how path parameters are written in the URL's path.
+type PathStyle uint8
+
+const (
+	Colon PathStyle = iota // :name, the default
+	Curly                  // {name}
+)
+
+// URL sets what to connect to: ws or wss for a WebSocket, http or https for a
+// plain HTTP request. It may be relative where [BaseURL] gives the rest, and its
+// path may hold parameters for [PathParams]. Userinfo in it becomes Basic
+// credentials, unless [Auth] or an Authorization header is given, and is never sent
+// as part of the URL. A fragment is an error with ws and wss (RFC 6455, section 3),
+// and left off with http and https.
+func URL(u string) Option {
+	return option("URL", func(c *config) { c.url = u })
+}
+
+// BaseURL sets what a relative [URL] is joined to, with exactly one slash
+// between their paths; the query of the base comes before that of the URL. An
+// absolute URL ignores it.
+func BaseURL(u string) Option {
+	return option("BaseURL", func(c *config) { c.baseURL = func() string { return u } })
+}
+
+// BaseURLFunc is [BaseURL] with a function that is asked on every attempt,
+// from the goroutine that connects.
+func BaseURLFunc(f func() string) Option {
+	return checked("BaseURLFunc", f, notNilFunc, func(c *config, f func() string) { c.baseURL = f })
+}
+
+func notNilFunc[F any](f F) error {
+	if isNil(f) {
+		return errors.New("the function is nil")
+	}
+	return nil
+}
+
+// isNil reports whether v is nil, or holds a nil function, pointer, map, slice or
+// channel.
+func isNil(v any) bool {
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Func, reflect.Pointer, reflect.Map, reflect.Slice, reflect.Chan, reflect.Interface:
+		return rv.IsNil()
+	}
+	return false
+}
+
+// Header sets one header of the request. An underscore in name is sent as a
+// hyphen (user_agent is User-Agent). A time.Time value becomes an HTTP date
+// (RFC 9110, section 5.6.7), a []string several fields of that name, nil none at
+// all, any other value what fmt.Sprint makes of it. Refused are a name that is no
+// token, a value with CR, LF, NUL or another control character, and the headers
+// that the handshake itself writes: Connection, Upgrade, Content-Length,
+// Transfer-Encoding, and those of Sec-WebSocket but for Sec-WebSocket-Protocol. The
+// name Host sets the request's Host.
+//
+// On a redirect to another origin, headers whose names are those of credentials
+// are left off, and so is Host: see [RedirectTrusted].
+func Header(name string, value any) Option {
+	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return Option{"Header(" + name + ")", func(c *config) error {
+		values := headerValues(value)
+		if err := checkHeader(name, values); err != nil {
+			return err
+		}
+		c.setHeader(name, values)
+		return nil
+	}}
+}
+
+// Headers sets each header in h, with its name as it is written there. The map
+// is copied. See [Header] for what is refused.
+func Headers(h http.Header) Option {
+	h = h.Clone()
+	return Option{"Headers", func(c *config) error {
+		for name, values := range h {
+			if err := checkHeader(name, values); err != nil {
+				return err
+			}
+		}
+		for name, values := range h {
+			c.setHeader(name, values)
+		}
+		return nil
+	}}
+}
+
+// setHeader replaces a header whatever the case its name was given in before.
+func (c *config) setHeader(name string, values []string) {
+	if c.header == nil {
+		c.header = make(http.Header)
+	}
+	for have := range c.header {
+		if strings.EqualFold(have, name) {
+			delete(c.header, have)
+		}
+	}
+	c.header[name] = slices.Clone(values)
+}
+
+// Params sets the parameters that are appended to the URL's query, in the order
+// of their names. A slice gives its name several times, nil leaves it out, a
+// time.Time is written in RFC 3339, a []byte as the text it is, any other value as
+// fmt.Sprint writes it. Maps, functions, channels, and structs that are no
+// fmt.Stringer are refused.
+func Params(p map[string]any) Option {
+	p = maps.Clone(p)
+	return Option{"Params", func(c *config) error {
+		for _, name := range slices.Sorted(maps.Keys(p)) {
+			if err := checkParam(name, p[name]); err != nil {
+				return err
+			}
+		}
+		c.params = p
+		return nil
+	}}
+}
+
+// Param adds one parameter to the query, behind those of [Params]. It adds to
+// what earlier Param options gave, also under the same name.
+func Param(name string, value any) Option {
+	return Option{"Param(" + name + ")", func(c *config) error {
+		if err := checkParam(name, value); err != nil {
+			return err
+		}
+		c.extraParams = append(c.extraParams, param{name, value})
+		return nil
+	}}
+}
+
+// PathParams sets what stands for :name (or {name}, see [PathParamsStyle]) in
+// the path of the [URL]. Names match [A-Za-z]\w*. A value is written as [Params]
+// writes one, and percent-encoded but for unreserved characters (RFC 3986, section
+// 2.3), so that a slash in it stays one path segment. Values that would make a
+// segment "." or ".." are an error of the execution, since no encoding keeps a
+// server from going up the path for them. Names in the path that p does not hold
+// are left as they are. nil and slices are refused.
+func PathParams(p map[string]any) Option {
+	p = maps.Clone(p)
+	return Option{"PathParams", func(c *config) error {
+		for _, name := range slices.Sorted(maps.Keys(p)) {
+			if err := checkPathParam(name, p[name]); err != nil {
+				return err
+			}
+		}
+		c.pathParams = p
+		return nil
+	}}
+}
+
+// PathParamsStyle says how path parameters are written: [Colon], the default,
+// or [Curly].
+func PathParamsStyle(s PathStyle) Option {
+	return checked("PathParamsStyle", s, func(s PathStyle) error {
+		if s > Curly {
+			return fmt.Errorf("unknown style %d", s)
+		}
+		return nil
+	}, func(c *config, s PathStyle) { c.pathStyle = s })
+}
+
+// Method sets the method of a plain http or https request; the default is GET.
+// A WebSocket handshake has its own method and ignores it.
+func Method(m string) Option {
+	return checked("Method", m, func(m string) error {
+		if !isToken(m) {
+			return fmt.Errorf("%q is no method", m)
+		}
+		return nil
+	}, func(c *config, m string) { c.method = m })
+}
+
+// Subprotocols offers these subprotocols, the preferred one first (RFC 6455,
+// section 1.9). [Response].Subprotocol is the one the server chose.
+func Subprotocols(names ...string) Option {
+	return checked("Subprotocols", slices.Clone(names), func(names []string) error {
+		for i, n := range names {
+			if !isToken(n) {
+				return fmt.Errorf("%q is no token", n)
+			}
+			if slices.Contains(names[:i], n) {
+				return fmt.Errorf("%q is given twice", n)
+			}
+		}
+		return nil
+	}, func(c *config, names []string) { c.subprotocols = names })
+}
+
+// Auth sets the credentials: one of [Basic], [Bearer], [AuthHeader], [Netrc],
+// [NetrcFile] and [AuthFunc], or a step of your own. It runs on each attempt, but
+// not on a redirect to another origin (see [RedirectTrusted]). nil takes
+// credentials back.
+func Auth(s Step) Option {
+	return option("Auth", func(c *config) { c.auth = s })
+}
+
+// AWSSigV4 signs each attempt with AWS Signature Version 4, after all other
+// steps. See [SigV4] for the fields and their defaults.
+func AWSSigV4(s SigV4) Option {
+	return checked("AWSSigV4", s, SigV4.check, func(c *config, s SigV4) { c.sigV4 = &s })
+}
+
+// Into
+
+// Into sets the handler that gets the frames. Without it and without
+// [IntoMailbox] they are pulled with [Response.Receive] or [Response.Frames].
+func Into(h Handler) Option {
+	return checked("Into", h, notNilFunc, func(c *config, h Handler) { c.handler, c.mailbox = h, nil })
+}
+
+// IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
+// goroutine, which waits while ch is full. The channel is the caller's: it is
+// never closed here, and may serve many streams. The last message of a stream has
+// Err set: io.EOF after a clean end.
+func IntoMailbox(ch chan<- Message) Option {
+	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
+		if ch == nil {
+			return errors.New("the channel is nil")
+		}
+		return nil
+	}, func(c *config, ch chan<- Message) { c.handler, c.mailbox = nil, ch })
+}
+
+// OnOpen sets a function that is called on each open of a WebSocket, before
+// any frame reaches the handler; what it answers is sent first. The first call
+// is made by the goroutine that calls Do or Run.
+func OnOpen(f func(*Response) Directive) Option {
+	return checked("OnOpen", f, notNilFunc, func(c *config, f func(*Response) Directive) { c.onOpen = f })
+}
+
+// AutoPong says whether a ping that the handler does not answer with a pong of
+// the same payload is answered for it (RFC 6455, section 5.5.3). The default is true.
+func AutoPong(on bool) Option {
+	return option("AutoPong", func(c *config) { c.noAutoPong = !on })
+}
+
+// MaxMessageSize sets the most bytes that one incoming message may have, after
+// decompression; the default is 16 MiB and -1 lifts the limit. A larger one ends
+// the stream with close code 1009 and [ErrMessageTooBig]. It also bounds the
+// [Response].Body of a plain HTTP answer.
+func MaxMessageSize(n int64) Option {
+	return checked("MaxMessageSize", n, func(n int64) error {
+		if n < -1 {
+			return fmt.Errorf("%d is neither a size nor -1", n)
+		}
+		return nil
+	}, func(c *config, n int64) { c.maxMessage = n })
+}
+
+// Redirect
+
+// Redirect says whether redirects are followed; the default is true.
+func Redirect(follow bool) Option {
+	return option("Redirect", func(c *config) { c.noRedirect = !follow })
+}
+
+// RedirectTrusted says whether credentials go along to another origin (scheme,
+// host, port; ws counts as http, wss as https) and whether a redirect may lead from
+// wss to ws. The default is false: then [Auth], userinfo of the URL, [AWSSigV4] and
+// headers that are credentials by their name (Authorization, Cookie, X-Api-Key,
+// those with token or secret in it, and so on) stay behind from the first hop to
+// another origin on, also where a later one leads back. The Host header and [Hostname]
+// hold for the first origin alone, trusted or not.
+func RedirectTrusted(trusted bool) Option {
+	return option("RedirectTrusted", func(c *config) { c.redirectTrusted = trusted })
+}
+
+// MaxRedirects sets how many redirects are followed before the execution fails
+// with [ErrTooManyRedirects]; the default is 10.
+func MaxRedirects(n int) Option {
+	return checked("MaxRedirects", n, countNotNegative, func(c *config, n int) { c.maxRedirects = n })
+}
+
+// RedirectLogLevel sets the level of the line that each redirect logs; the
+// default is debug.
+func RedirectLogLevel(l slog.Level) Option {
+	return option("RedirectLogLevel", func(c *config) { c.redirectLogLevel = l })
+}
+
+// Errors
+
+// HTTPErrorMode says what becomes of an HTTP error status. See [HTTPErrors].
+type HTTPErrorMode uint8
+
+const (
+	ReturnErrors HTTPErrorMode = iota // Do returns the Response; the default
+	RaiseErrors                       // Do returns an *HTTPError
+)
+
+// HTTPErrors says what [Request.Do] makes of a refused handshake, or of a plain
+// HTTP answer of 400 and above: a [Response] ([ReturnErrors], the default) or an
+// [*HTTPError] ([RaiseErrors]). Run and Dial always return the error.
+func HTTPErrors(m HTTPErrorMode) Option {
+	return checked("HTTPErrors", m, func(m HTTPErrorMode) error {
+		if m > RaiseErrors {
+			return fmt.Errorf("unknown mode %d", m)
+		}
+		return nil
+	}, func(c *config, m HTTPErrorMode) { c.httpErrors = m })
+}
+
+// Retry
+
+// Retry says what is tried again: [SafeTransient], the default, [Transient] or
+// [Never].
+func Retry(m RetryMode) Option {
+	return checked("Retry", m, func(m RetryMode) error {
+		if m > Never {
+			return fmt.Errorf("unknown mode %d", m)
+		}
+		return nil
+	}, func(c *config, m RetryMode) { c.retryMode, c.retryFunc = m, nil })
+}
+
+// RetryFunc sets a function that alone decides, in place of [Retry], whether
+// an answer or an error is tried again: [GiveUp], [Again] (after the usual delay)
+// or [AgainAfter]. The request is the last one of the attempt, redirects included,
+// with its URL and headers but not yet its credentials. Of the response and the error
+// one is nil; the body is not to be read. It is not asked about a WebSocket that
+// opened, nor once the context is over. [MaxRetries] still bounds it.
+func RetryFunc(f func(*http.Request, *http.Response, error) RetryDecision) Option {
+	return checked("RetryFunc", f, notNilFunc,
+		func(c *config, f func(*http.Request, *http.Response, error) RetryDecision) { c.retryFunc = f })
+}
+
+// RetryDelay sets the delay before the n-th retry, n counting from 0, in place
+// of Retry-After and the default of 1s, 2s, 4s and so on. A negative one counts as 0.
+func RetryDelay(f func(n int) time.Duration) Option {
+	return checked("RetryDelay", f, notNilFunc,
+		func(c *config, f func(int) time.Duration) { c.retryDelay, c.retryBackOff = f, nil })
+}
+
+// RetryBackOff sets where delays come from: f is called once per execution, and
+// what it returns is asked before each retry. backoff.Stop gives up.
+func RetryBackOff(f func() backoff.BackOff) Option {
+	return checked("RetryBackOff", f, notNilFunc,
+		func(c *config, f func() backoff.BackOff) { c.retryDelay, c.retryBackOff = nil, f })
+}
+
+// MaxRetries sets how often an execution tries again; the default is 3.
+func MaxRetries(n int) Option {
+	return checked("MaxRetries", n, countNotNegative, func(c *config, n int) { c.maxRetries = n })
+}
+
+// RetryLogLevel sets the level of the line that each retry logs; the default is
+// warn.
+func RetryLogLevel(l slog.Level) Option {
+	return option("RetryLogLevel", func(c *config) { c.retryLogLevel = l })
+}
+
+// Logger sets where retries and redirects are logged; the default is
+// slog.Default(), nil silences. No line holds a credential.
+func Logger(l *slog.Logger) Option {
+	return option("Logger", func(c *config) { c.logger, c.silent = l, l == nil })
+}
+
+// Connect
+
+// Protocol is a version of HTTP that a handshake can be spoken in.
+type Protocol uint8
+
+const (
+	HTTP1 Protocol = iota + 1 // Upgrade (RFC 6455)
+	HTTP2                     // extended CONNECT (RFC 8441)
+)
+
+// ConnectTimeout bounds each attempt to connect: name lookup, dial, proxy, TLS
+// and handshake together. The default is 30s; 0 means no limit.
+func ConnectTimeout(d time.Duration) Option {
+	return checked("ConnectTimeout", d, notNegative, func(c *config, d time.Duration) { c.connectTimeout = d })
+}
+
+// Protocols sets which versions of HTTP are tried, in order of preference. The
+// default is HTTP1, then HTTP2.
+func Protocols(ps ...Protocol) Option {
+	return checked("Protocols", slices.Clone(ps), func(ps []Protocol) error {
+		if len(ps) == 0 {
+			return errors.New("there must be one at least")
+		}
+		for i, p := range ps {
+			if p != HTTP1 && p != HTTP2 {
+				return fmt.Errorf("unknown protocol %d", p)
+			}
+			if slices.Contains(ps[:i], p) {
+				return errors.New("a protocol is given twice")
+			}
+		}
+		return nil
+	}, func(c *config, ps []Protocol) { c.protocols = ps })
+}
+
+// Hostname sets the name that is used for SNI, certificate verification and the
+// Host header, in place of the URL's, which is still what is dialled.
+func Hostname(name string) Option {
+	return checked("Hostname", name, checkHostname, func(c *config, name string) { c.hostname = name })
+}
+
+// TLSConfig sets the TLS configuration for wss and https. It is cloned, never
+// changed; its ServerName stands where it is set. NextProtos is set as
+// [Protocols] asks.
+func TLSConfig(t *tls.Config) Option {
+	return option("TLSConfig", func(c *config) { c.tls = t.Clone() })
+}
+
+// DialContext sets the function that opens network connections, to servers
+// and proxies alike; the default is that of a net.Dialer. It must be safe for
+// concurrent use. The connection's deadlines must work.
+func DialContext(f func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return checked("DialContext", f, notNilFunc,
+		func(c *config, f func(context.Context, string, string) (net.Conn, error)) { c.dialContext = f })
+}
+
+// Proxy sets the function that chooses the proxy of a request; a nil URL means
+// none. The URL's scheme is http, https, socks5 or socks5h, its userinfo the
+// credentials. The request has the scheme http for ws and https for wss. nil means
+// no proxy at all. The default is the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
+func Proxy(f func(*http.Request) (*url.URL, error)) Option {
+	if f == nil {
+		f = func(*http.Request) (*url.URL, error) { return nil, nil }
+	}
+	return option("Proxy", func(c *config) { c.proxy = f })
+}
+
+// ProxyURL sends everything through one proxy. See [Proxy] for the schemes.
+func ProxyURL(u string) Option {
+	return Option{"ProxyURL", func(c *config) error {
+		p, err := parseProxy(u)
+		if err != nil {
+			return err
+		}
+		c.proxy = func(*http.Request) (*url.URL, error) { return p, nil }
+		return nil
+	}}
+}
+
+// ProxyHeader sets headers that are sent to an http or https proxy with
+// CONNECT.
+func ProxyHeader(h http.Header) Option {
+	h = h.Clone()
+	return Option{"ProxyHeader", func(c *config) error {
+		for name, values := range h {
+			if err := checkHeader(name, values); err != nil {
+				return err
+			}
+		}
+		c.proxyHeader = h
+		return nil
+	}}
+}
+
+// HTTP2Settings sets what HTTP/2 connections announce and how they are kept
+// alive. The zero value of each field means this package's default.
+func HTTP2Settings(s http.HTTP2Config) Option {
+	return option("HTTP2Settings", func(c *config) { c.http2 = s })
+}
+
+// Compression offers permessage-deflate (RFC 7692): with
+// websocket.CompressionContextTakeover or CompressionNoContextTakeover. The
+// default is CompressionDisabled.
+func Compression(m websocket.CompressionMode) Option {
+	return checked("Compression", m, func(m websocket.CompressionMode) error {
+		switch m {
+		case websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover:
+			return nil
+		}
+		return fmt.Errorf("unknown mode %d", m)
+	}, func(c *config, m websocket.CompressionMode) { c.compression = m })
+}
+
+// Transport sets what performs the HTTP exchange in place of this package's own
+// dialing: the options of the group connect then have no effect, but for
+// [ConnectTimeout]. It gets http and https URLs, and the body of a 101 must be an
+// io.ReadWriteCloser, as net/http's Transport makes it. nil restores the default.
+func Transport(rt http.RoundTripper) Option {
+	return option("Transport", func(c *config) { c.transport = rt })
+}
+
+// Life
+
+// WriteTimeout bounds how long the peer may take no bytes at all while frames
+// wait to be written; then the stream breaks. The default is 30s; 0 means no limit.
+func WriteTimeout(d time.Duration) Option {
+	return checked("WriteTimeout", d, notNegative, func(c *config, d time.Duration) { c.writeTimeout = d })
+}
+
+// CloseTimeout bounds how long the end of a stream waits for the peer's close
+// frame; the default is 5s, and 0 does not wait.
+func CloseTimeout(d time.Duration) Option {
+	return checked("CloseTimeout", d, notNegative, func(c *config, d time.Duration) { c.closeTimeout = d })
+}
+
+// Steps
+
+// Use adds steps behind the built-in ones, the first one outermost; only AWS
+// signing comes after them. Any wrapper of an http.RoundTripper fits.
+func Use(steps ...Step) Option {
+	steps = slices.Clone(steps)
+	return checked("Use", steps, func(steps []Step) error {
+		for i, s := range steps {
+			if s == nil {
+				return fmt.Errorf("step %d is nil", i+1)
+			}
+		}
+		return nil
+	}, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) })
+}

@@ -1,0 +1,111 @@
+package reqws
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/coder/websocket"
+)
+
+// Request describes a connection: where to, with which parameters and
+// credentials, how to get there and what becomes of the frames. It is immutable
+// and safe for concurrent use: each execution starts from it anew.
+type Request struct {
+	c *config
+}
+
+// New returns a Request with opts applied to the defaults.
+func New(opts ...Option) *Request {
+	return &Request{defaults().with(opts)}
+}
+
+// With returns a changed copy of r: opts are applied to what r has.
+func (r *Request) With(opts ...Option) *Request {
+	return &Request{r.c.with(opts)}
+}
+
+// Step wraps the exchange of one request for one answer: the middleware shape
+// of net/http clients, so that any wrapper of an http.RoundTripper is a Step. It sees
+// the URL with the user's scheme, ws and wss included, and a WebSocket that opened
+// as an answer with status 101 (200 over HTTP/2) whose body is the connection.
+type Step func(next http.RoundTripper) http.RoundTripper
+
+// RoundTripFunc is a function as an http.RoundTripper, for writing a [Step].
+type RoundTripFunc func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls f.
+func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// chain puts the steps in their order, the outermost first, around the
+// handshake. All that is inside retry runs again on each attempt, and all that is
+// inside followRedirects on each hop.
+func (c *config) chain(handshake http.RoundTripper) http.RoundTripper {
+	steps := []Step{
+		retry(c),
+		followRedirects(c),
+		resolveURL(c),
+		setHeaders(c),
+		authenticate(c),
+	}
+	steps = append(steps, c.steps...)
+	steps = append(steps, sign(c))
+
+	rt := handshake
+	for i := len(steps) - 1; i >= 0; i-- {
+		rt = steps[i](rt)
+	}
+	return rt
+}
+
+// Do connects and returns the answer once the handshake is over; then a
+// handler given with [Into] runs in a goroutine of its own, and without one the
+// frames wait for [Response.Receive]. ctx is the life of the stream, not only of
+// the handshake.
+//
+// A handshake that the server refused is a Response too, with the status and the
+// Body of the refusal, unless [HTTPErrors] says otherwise. The plain answer to an
+// http or https URL has its whole body in Body, or hands it to the handler or
+// mailbox in frames of [KindChunk].
+func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
+	c := r.c.with(opts)
+	raise := c.httpErrors == RaiseErrors
+	s, resp, err := c.execute(ctx, raise)
+	if err != nil {
+		return nil, err
+	}
+	if raise && resp.refused != nil {
+		return nil, resp.refused
+	}
+	if s != nil {
+		go s.run()
+	}
+	return resp, nil
+}
+
+// Run is [Request.Do], and then the stream's loop in the caller's goroutine: it
+// returns nil after Halt, Close or the peer's close with code 1000, else why the
+// stream ended. It needs [Into] or [IntoMailbox]. A refusal is an [*HTTPError].
+func (r *Request) Run(ctx context.Context, opts ...Option) error {
+	c := r.c.with(opts)
+	if c.handler == nil && c.mailbox == nil {
+		return errors.Join(errors.New("reqws: Run needs the option Into or IntoMailbox"), c.err())
+	}
+	s, resp, err := c.execute(ctx, true)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		s.run()
+	}
+	return resp.Wait()
+}
+
+// Dial connects as Do does, but hands the open WebSocket over as a Conn of
+// github.com/coder/websocket, which the caller then owns; the options of the
+// groups into and life have no effect on it, and the [Response] only tells of the
+// handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError].
+func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
+	c := r.c.with(opts)
+	return c.dial(ctx)
+}

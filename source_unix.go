@@ -1,0 +1,106 @@
+//go:build unix
+
+package reqws
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"github.com/reqws/reqws/internal/wire"
+)
+
+// rawSource reads a socket when it has something to read, into a buffer that is
+// borrowed only then: an idle connection holds none. Writes that the socket takes at
+// once need no deadline.
+type rawSource struct {
+	rc syscall.RawConn
+
+	in      *wire.Reader
+	n       int
+	err     error
+	readNow func(fd uintptr) bool
+
+	out      []byte
+	wrote    int
+	writeErr error
+	writeNow func(fd uintptr) bool
+}
+
+// rawSourceOf returns nil for a connection that is no bare socket.
+func rawSourceOf(conn net.Conn) *rawSource {
+	var sc syscall.Conn
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
+		return nil
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	r := &rawSource{rc: rc}
+	r.readNow = r.readFD
+	r.writeNow = r.writeFD
+	return r
+}
+
+func (r *rawSource) read(in *wire.Reader) (int, error) {
+	r.in, r.n, r.err = in, 0, nil
+	err := r.rc.Read(r.readNow)
+	if err == nil {
+		err = r.err
+	}
+	return r.n, err
+}
+
+// readFD is called once at first, and again whenever the socket may have bytes.
+func (r *rawSource) readFD(fd uintptr) bool {
+	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), r.in.Space())
+	switch {
+	case r.err == syscall.EAGAIN:
+		r.n, r.err = 0, nil
+		r.in.Idle()
+		return false
+	case r.err != nil:
+		r.n, r.err = 0, os.NewSyscallError("read", r.err)
+	case r.n == 0:
+		r.err = io.EOF
+	default:
+		r.in.Filled(r.n)
+	}
+	return true
+}
+
+func (r *rawSource) tryWrite(p []byte) (int, error) {
+	r.out, r.wrote, r.writeErr = p, 0, nil
+	err := r.rc.Write(r.writeNow)
+	r.out = nil
+	if err == nil {
+		err = r.writeErr
+	}
+	return r.wrote, err
+}
+
+func (r *rawSource) writeFD(fd uintptr) bool {
+	n, err := ignoringEINTR(syscall.Write, int(fd), r.out)
+	if err == nil {
+		r.wrote = n
+	} else if err != syscall.EAGAIN {
+		r.writeErr = os.NewSyscallError("write", err)
+	}
+	return true
+}
+
+func ignoringEINTR(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
+	for {
+		n, err := call(fd, p)
+		if err != syscall.EINTR {
+			return max(n, 0), err
+		}
+	}
+}

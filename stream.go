@@ -1,0 +1,560 @@
+package reqws
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws/internal/wire"
+)
+
+// Response is the answer to one handshake, or to one plain HTTP request, and the
+// way to the stream behind it. All Responses of one execution share that stream.
+// Its fields are to be read only; its methods are safe for concurrent use.
+type Response struct {
+	StatusCode  int // 101, over HTTP/2 200; what a refusal or a plain answer has
+	Header      http.Header
+	Proto       string // "HTTP/1.1" or "HTTP/2.0"
+	Subprotocol string // the one that the server chose, if any
+	// Body is that of a plain HTTP answer, or the first 1 MiB of a refused
+	// handshake's.
+	Body []byte
+	// Request is what was sent last, after all steps and redirects, with
+	// credentials replaced.
+	Request *http.Request
+
+	refused *HTTPError
+	s       *stream
+}
+
+// Send sends frames in order, in one write where they are small, and returns
+// when they are written. If one of them may not be sent, none is. Calls from
+// several goroutines keep the order in which they came, and share writes.
+//
+// ctx bounds this call alone. If it ends the frames are not sent and the
+// connection stays usable, unless a part of them was written already: that breaks the
+// stream, and the error says so. After the end of the stream the error is what ended
+// it, or [ErrClosed].
+func (r *Response) Send(ctx context.Context, frames ...Frame) error {
+	s := r.stream()
+	if err := ctx.Err(); err != nil {
+		return s.fail("send", err)
+	}
+	if len(frames) == 0 {
+		return nil
+	}
+	if err := checkFrames(frames); err != nil {
+		return s.fail("send", err)
+	}
+	op := newOp(frames)
+	defer op.free()
+	if err := s.send(ctx, op); err != nil {
+		return s.fail("send", err)
+	}
+	if frames[len(frames)-1].Kind == KindClose {
+		s.beginClose()
+	}
+	return nil
+}
+
+// Receive returns the next batch of frames, which the caller then owns, for
+// streams without a handler and mailbox. It waits for one until ctx ends, which
+// leaves the stream as it is. After a clean end it returns io.EOF, else why the stream
+// ended; what arrived before comes first. Pings are among the frames, but answered
+// already.
+//
+// The stream reads ahead of Receive, up to about 256 KiB; then it leaves the rest
+// to the socket, and pings are not answered until Receive is called.
+func (r *Response) Receive(ctx context.Context) ([]Frame, error) {
+	s := r.stream()
+	if s.pull == nil {
+		return nil, s.fail("receive", errors.New("the frames of this stream go to its handler or mailbox"))
+	}
+	frames, err := s.pull.receive(ctx, s)
+	if err == io.EOF {
+		return frames, err
+	}
+	return frames, s.fail("receive", err)
+}
+
+// Frames returns an iterator over the frames that [Response.Receive] would
+// return, one by one. It stops after a clean end; any other error is its last pair.
+// Frames that a loop leaves unseen by breaking out of a batch are lost to later calls.
+func (r *Response) Frames(ctx context.Context) iter.Seq2[Frame, error] {
+	return func(yield func(Frame, error) bool) {
+		for {
+			frames, err := r.Receive(ctx)
+			for _, f := range frames {
+				if !yield(f, nil) {
+					return
+				}
+			}
+			if err != nil {
+				if err != io.EOF {
+					yield(Frame{}, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// Close sends a close frame with code and reason, waits for the peer's close up
+// to [CloseTimeout], and disconnects. What arrives meanwhile is discarded, and the
+// handler is not called any more. Its error says that the close frame could not be
+// sent, or that the peer did not answer it. After the end of the stream it does
+// nothing.
+//
+// Called from inside a handler it cannot wait for the peer, and returns when the
+// close frame is sent: return [Halt] there instead.
+func (r *Response) Close(code websocket.StatusCode, reason string) error {
+	s := r.stream()
+	frames := []Frame{Close(code, reason)}
+	if err := checkFrames(frames); err != nil {
+		return s.fail("close", err)
+	}
+	if s.over() {
+		return nil
+	}
+	if s.body != nil {
+		return r.CloseNow()
+	}
+	if err := s.sendClose(frames); err != nil {
+		s.breakOff(ErrClosed)
+		return s.fail("close", err)
+	}
+	if s.insideHandler() {
+		return nil
+	}
+	return s.fail("close", s.awaitClose())
+}
+
+// CloseNow disconnects without a close frame. The stream then ends with
+// [ErrClosed]. It does not wait for a handler that is running.
+func (r *Response) CloseNow() error {
+	r.stream().breakOff(ErrClosed)
+	return nil
+}
+
+// Done returns a channel that is closed when the stream has ended.
+func (r *Response) Done() <-chan struct{} { return r.stream().done }
+
+// Wait waits for the end of the stream. It returns nil after Halt, Close or the
+// peer's close with code 1000, else why the stream ended.
+func (r *Response) Wait() error {
+	s := r.stream()
+	<-s.done
+	return s.err
+}
+
+// noStream stands behind a Response that was not made by this package.
+var noStream = func() *stream {
+	s := &stream{c: defaults(), done: make(chan struct{})}
+	s.finish(ErrClosed)
+	return s
+}()
+
+func (r *Response) stream() *stream {
+	if r == nil || r.s == nil {
+		return noStream
+	}
+	return r.s
+}
+
+// stream is one execution's connection: the loop that reads it, what is sent
+// over it, and how it ends.
+type stream struct {
+	c    *config
+	resp *Response // of the connection that is open now
+	conn net.Conn
+	in   wire.Reader
+	src  source
+	out  writer
+
+	handler Handler // the user's, the mailbox's, or pull's
+	pull    *pull
+	batch   *batch        // while there is something to do
+	body    io.ReadCloser // of a plain HTTP answer, in place of conn
+	wrapped io.Closer     // tells a step of the user's of the end
+	cancel  func()        // lets go of what bounded the handshake
+
+	peer      websocket.CloseError // what the peer's close frame says
+	peerFirst bool                 // it came before one was sent from this side
+
+	life    <-chan struct{} // closed when the ctx of the stream ends
+	mu      sync.Mutex
+	cause   error     // why it was broken off from this side
+	closeBy time.Time // set once a close frame was sent from this side
+	quit    chan struct{}
+	unwatch func() bool // ends the watch over ctx
+	calling atomic.Bool // a handler is running
+
+	done       chan struct{}
+	err        error // this and the next are valid once done is closed
+	unanswered bool  // our close frame was not answered in time
+}
+
+func newStream(ctx context.Context, c *config, a *answer) *stream {
+	s := &stream{c: c, resp: a.resp, wrapped: a.wrapped, life: ctx.Done(), done: make(chan struct{})}
+	a.resp.s = s
+	s.out.err = ErrClosed // until there is a connection
+	switch {
+	case c.handler != nil:
+		s.handler = c.handler
+	case c.mailbox != nil:
+		s.quit = make(chan struct{})
+		s.handler = s.toMailbox
+	default:
+		s.quit = make(chan struct{})
+		s.pull = &pull{}
+		s.handler = s.toPull
+	}
+	if a.open != nil && a.open.client == nil {
+		s.attach(a.open)
+	}
+	if ctx.Done() != nil && a.resp.refused == nil {
+		s.unwatch = context.AfterFunc(ctx, func() { s.giveUp(ctx) })
+	}
+	return s
+}
+
+// attach puts an opened connection under the stream.
+func (s *stream) attach(h *handshake) {
+	s.conn, s.cancel = h.conn.Conn, h.cancel
+	src, try := sourceOf(s.conn)
+	s.src = src
+	s.out.conn, s.out.try, s.out.timeout, s.out.err = s.conn, try, s.c.writeTimeout, nil
+	var inflate *wire.Inflate
+	if h.deflate != nil {
+		inflate = wire.NewInflate(*h.deflate)
+		s.out.deflate = wire.NewDeflate(*h.deflate)
+		s.out.minimum = deflateThreshold(h.deflate)
+	}
+	s.in.Init(s.c.maxMessage, inflate)
+	s.in.Prime(h.conn.rest)
+}
+
+// deflateThreshold is the size from which on a payload is compressed: below it
+// the frame hardly shrinks. With context takeover small messages pay too, since
+// they repeat what earlier ones held.
+func deflateThreshold(p *wire.DeflateParams) int {
+	if p.ClientNoContextTakeover {
+		return 512
+	}
+	return 128
+}
+
+// start greets the peer with what OnOpen says, before anything else is sent.
+func (s *stream) start() error {
+	if s.c.onOpen == nil {
+		return nil
+	}
+	ok := false
+	defer func() {
+		if !ok {
+			s.finish(s.fail("open", errHandlerPanicked))
+		}
+	}()
+	s.borrow()
+	defer s.giveBack()
+	d := s.callOnOpen()
+	ok = true
+	if err := s.reply(d, nil); err != nil {
+		err = s.violated(err)
+		s.finish(err)
+		return s.fail("open", err)
+	}
+	return nil
+}
+
+// run is the loop: it returns when the stream has ended.
+func (s *stream) run() {
+	ok := false
+	defer func() {
+		if !ok { // a panic in a handler, or the end of its goroutine
+			s.breakOff(ErrClosed)
+			s.finish(s.fail("handler", errHandlerPanicked))
+		}
+	}()
+	err := s.fail("stream", s.serve())
+	if err != nil && s.c.handler != nil {
+		s.call(Event{Err: err})
+	}
+	ok = true
+	s.finish(err)
+	if s.c.mailbox != nil {
+		s.lastMessage(err)
+	}
+}
+
+var errHandlerPanicked = errors.New("the handler panicked")
+
+// serve reads and hands on until the connection is at its end: nil if that is a
+// clean one.
+func (s *stream) serve() error {
+	if s.body != nil {
+		return s.serveBody()
+	}
+	for {
+		over, err := s.drain()
+		if err != nil {
+			return s.violated(err)
+		}
+		if over {
+			return s.closed()
+		}
+		if _, err := s.src.read(&s.in); err != nil {
+			return s.readFailed(err)
+		}
+	}
+}
+
+// mostFrames is how many frames a batch has at most: as many as keep its slice
+// in the processor's nearer caches.
+const mostFrames = 1024
+
+// batch is what a stream needs while it works on frames, and not while it waits.
+type batch struct {
+	frames  []Frame
+	out     []Frame // what is to be sent
+	replies []Frame // for Each to collect what its function answers,
+	kept    []Frame // and what it made of them, until they are sent
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func (s *stream) borrow() { s.batch = batches.Get().(*batch) }
+
+func (s *stream) giveBack() {
+	batches.Put(s.batch)
+	s.batch = nil
+}
+
+// replyBuffer lends Each what it collects replies in. There may be none: of a
+// handler that is called by a test.
+func (r *Response) replyBuffer() []Frame {
+	if r == nil || r.s == nil || r.s.batch == nil {
+		return nil
+	}
+	b := r.s.batch
+	buf := b.replies
+	b.replies = nil
+	return buf[:0]
+}
+
+func (r *Response) keepReplyBuffer(replies []Frame) {
+	if r != nil && r.s != nil && r.s.batch != nil {
+		r.s.batch.kept = replies
+	}
+}
+
+// requestURL is where the answer came from.
+func (r *Response) requestURL() *url.URL {
+	if r.Request == nil {
+		return nil
+	}
+	return r.Request.URL
+}
+
+// drain hands over all frames that have been read. over says that nothing more
+// is to be read: the peer's close frame came, and was answered.
+func (s *stream) drain() (over bool, err error) {
+	s.borrow()
+	defer s.giveBack()
+	for {
+		frames, err := s.parse()
+		if len(frames) > 0 {
+			if over, err := s.dispatch(frames); over || err != nil {
+				return over, err
+			}
+		}
+		if err != nil || len(frames) < mostFrames {
+			return false, err
+		}
+	}
+}
+
+var kinds = [16]Kind{
+	wire.OpText: KindText, wire.OpBinary: KindBinary, wire.OpPing: KindPing, wire.OpPong: KindPong, wire.OpClose: KindClose,
+}
+
+// parse takes the next frames out of what was read.
+func (s *stream) parse() ([]Frame, error) {
+	b := s.batch
+	frames := b.frames[:0]
+	var err error
+	for len(frames) < mostFrames {
+		var f wire.Frame
+		var ok bool
+		if f, ok, err = s.in.Next(); !ok {
+			break
+		}
+		frames = append(frames, Frame{Kind: kinds[f.Op&15], Data: f.Data, Code: websocket.StatusCode(f.Code)})
+		if f.Op == wire.OpPing && !s.c.noAutoPong {
+			b.out = append(b.out, Frame{Kind: KindPong, Data: f.Data})
+		}
+	}
+	b.frames = frames
+	return frames, err
+}
+
+// dispatch has a batch handled, and answers it.
+func (s *stream) dispatch(frames []Frame) (over bool, err error) {
+	var peer *Frame
+	if last := frames[len(frames)-1]; last.Kind == KindClose {
+		peer = &last
+		s.peer = websocket.CloseError{Code: last.Code, Reason: last.Text()}
+	}
+	if s.isClosing() {
+		s.batch.out = s.batch.out[:0]
+		return peer != nil, nil
+	}
+	if s.c.handler == nil {
+		// Handing over may have to wait for a reader, and pings do not wait.
+		if err := s.reply(Directive{}, nil); err != nil {
+			return false, err
+		}
+	}
+	d := s.call(Event{Frames: frames})
+	return peer != nil, s.reply(d, peer)
+}
+
+// reply sends what a handler answered, in one write: pongs for the pings that it
+// left unanswered, its replies, and a close frame where it halts or the peer closed.
+func (s *stream) reply(d Directive, peer *Frame) error {
+	b := s.batch
+	pongs := len(b.out)
+	b.out = d.appendTo(b.out)
+	if err := checkFrames(b.out[pongs:]); err != nil {
+		return err
+	}
+	out := unanswered(b.out, pongs)
+	closes := len(out) > 0 && out[len(out)-1].Kind == KindClose
+	switch {
+	case closes:
+	case peer != nil:
+		out, closes = append(out, *peer), true
+	case d.halt:
+		out, closes = append(out, Close(websocket.StatusNormalClosure, "")), true
+	}
+	b.out = out
+	err := s.sendReplies(out)
+	clear(b.out)
+	b.out = b.out[:0]
+	if b.kept != nil {
+		clear(b.kept)
+		b.replies, b.kept = b.kept[:0], nil
+	}
+	if err == nil && (closes || d.halt) {
+		s.beginClose()
+		if peer != nil && !d.halt {
+			s.peerFirst = true
+		}
+	}
+	return err
+}
+
+func (s *stream) sendReplies(frames []Frame) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	op := opPool.Get().(*sendOp)
+	op.frames = frames
+	defer op.free()
+	err := s.send(nil, op)
+	if err != nil && s.out.closing() {
+		return nil // the stream is being closed from this side: nothing more is sent
+	}
+	return err
+}
+
+// unanswered drops those of the first n frames, the automatic pongs, that the
+// frames after them make needless.
+func unanswered(frames []Frame, n int) []Frame {
+	replies := frames[n:]
+	kept := frames[:0]
+	at := 0
+	for i := range n {
+		if next := findPong(replies, at, frames[i].Data); next >= 0 {
+			at = next + 1 // most handlers answer in order
+		} else {
+			kept = append(kept, frames[i])
+		}
+	}
+	if len(kept) == n {
+		return frames
+	}
+	return append(kept, replies...)
+}
+
+// findPong returns the index of a pong with this payload, looked for from at on.
+func findPong(replies []Frame, at int, payload []byte) int {
+	for i := range replies {
+		k := (at + i) % len(replies)
+		if replies[k].Kind == KindPong && bytes.Equal(replies[k].Data, payload) {
+			return k
+		}
+	}
+	return -1
+}
+
+// send queues op and has it written. A failed write ends the stream.
+func (s *stream) send(ctx context.Context, op *sendOp) error {
+	err := s.out.send(ctx, op)
+	if err != nil && s.out.broken() {
+		s.breakOff(err)
+	}
+	return err
+}
+
+// call runs the handler.
+func (s *stream) call(in Event) Directive {
+	s.calling.Store(true)
+	d := s.handler(in, s.resp)
+	s.calling.Store(false)
+	return d
+}
+
+func (s *stream) callOnOpen() Directive {
+	s.calling.Store(true)
+	d := s.c.onOpen(s.resp)
+	s.calling.Store(false)
+	return d
+}
+
+// insideHandler reports whether the caller was called by the handler that is
+// running: then it stands on the loop's own stack.
+func (s *stream) insideHandler() bool {
+	if !s.calling.Load() {
+		return false
+	}
+	pcs := make([]uintptr, 64)
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs)
+		frames := runtime.CallersFrames(pcs[:n])
+		for {
+			f, more := frames.Next()
+			if strings.HasSuffix(f.Function, ".(*stream).call") || strings.HasSuffix(f.Function, ".(*stream).callOnOpen") {
+				return true
+			}
+			if !more {
+				break
+			}
+		}
+		if n < len(pcs) {
+			return false
+		}
+	}
+}
