@@ -576,7 +576,7 @@ func TestKeepalive(t *testing.T) {
 }
 
 func TestWriteByteTimeout(t *testing.T) {
-	cfg := Config{Settings: http.HTTP2Config{WriteByteTimeout: 5 * time.Second}}
+	cfg := Config{Settings: http.HTTP2Config{WriteByteTimeout: 7 * time.Second}}
 	bubble(t, cfg, nil, func(is *is.I, c *Conn, p *peer) {
 		result := connect(context.Background(), c)
 		id, _ := p.wantRequest()
@@ -586,12 +586,12 @@ func TestWriteByteTimeout(t *testing.T) {
 		is.NoErr(err)
 		one := make([]byte, 1)
 		for range 10 { // a byte now and then is progress
-			time.Sleep(4 * time.Second)
+			time.Sleep(3 * time.Second)
 			_, err := p.nc.Read(one)
 			is.NoErr(err)
 		}
 		is.NoErr(c.Err())
-		time.Sleep(6 * time.Second)
+		time.Sleep(14 * time.Second)
 		is.True(errors.Is(c.Err(), os.ErrDeadlineExceeded))
 		_, err = s.Read(one)
 		is.True(errors.Is(err, os.ErrDeadlineExceeded))

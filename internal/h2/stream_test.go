@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -322,7 +323,7 @@ func TestReset(t *testing.T) {
 		p.data(other.id, false, "x")
 		is.Equal(readString(is, other, 1), "x")
 
-		r := connect(t.Context(), c)
+		r := connect(context.Background(), c)
 		id, _ := p.wantRequest()
 		is.NoErr(p.fr.WriteRSTStream(id, http2.ErrCodeRefusedStream))
 		err = (<-r).err
