@@ -1,0 +1,248 @@
+package reqws
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// SigV4 says how [AWSSigV4] signs. Service is required, and either the two keys
+// or Credentials. Printing a SigV4 shows no key.
+//
+// Signed are Host, x-amz-* and the other headers of the request, but never
+// User-Agent, Accept-Encoding, Sec-WebSocket-* and hop-by-hop headers, which the
+// way to the server may change. The query is sent in the canonical order that is
+// signed. The path is signed as the URL has it, encoded once more, as all
+// services but S3 ask: what is percent-encoded there, such as a path parameter, is
+// encoded twice in the canonical request. Characters outside ASCII that the URL
+// holds as they are, are encoded once, as AWS's test suite has it.
+type SigV4 struct {
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string // of temporary credentials
+	// Credentials, where it is set, is asked in place of the fields above, on each
+	// attempt and redirect and with the context of the request. aws.NewCredentialsCache
+	// keeps what a provider returns.
+	Credentials aws.CredentialsProvider
+
+	Service string // the signing name, such as execute-api
+	Region  string // us-east-1 where it is empty
+
+	Time func() time.Time // of the signature; time.Now where it is nil
+
+	// Presign signs the query in place of the headers where it is above 0, and is
+	// how long the signature is valid: whole seconds, at most 7 days.
+	Presign time.Duration
+	// TokenAfterSigning leaves the session token out of the signature and adds it
+	// afterwards, as AWS IoT Core asks.
+	TokenAfterSigning bool
+}
+
+const maxPresign = 7 * 24 * time.Hour
+
+func (s SigV4) check() error {
+	hasKeys := s.AccessKeyID != "" && s.SecretAccessKey != ""
+	switch {
+	case s.Credentials != nil && isNil(s.Credentials):
+		return errors.New("Credentials is a nil pointer")
+	case s.Credentials == nil && !hasKeys:
+		return errors.New("neither AccessKeyID and SecretAccessKey nor Credentials are given")
+	case s.Service == "":
+		return errors.New("Service is missing")
+	case s.Presign < 0 || s.Presign > maxPresign || s.Presign%time.Second != 0:
+		return fmt.Errorf("Presign is %v, not whole seconds up to 7 days", s.Presign)
+	}
+	return nil
+}
+
+func (s SigV4) credentials(ctx context.Context) (aws.Credentials, error) {
+	if s.Credentials == nil {
+		return aws.Credentials{AccessKeyID: s.AccessKeyID, SecretAccessKey: s.SecretAccessKey, SessionToken: s.SessionToken}, nil
+	}
+	creds, err := await(ctx, s.Credentials.Retrieve)
+	if err == nil && !creds.HasKeys() {
+		err = errors.New("Credentials returned no keys")
+	}
+	return creds, err
+}
+
+// sign is the step for [AWSSigV4], the last one before the handshake.
+func sign(c *config) Step {
+	return func(next http.RoundTripper) http.RoundTripper {
+		if c.sigV4 == nil {
+			return next
+		}
+		signer := v4.NewSigner()
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			if foreign(req.Context()) {
+				return next.RoundTrip(req)
+			}
+			signed, err := c.sigV4.sign(signer, req)
+			if err != nil {
+				return nil, fail("aws", req.URL, err)
+			}
+			return next.RoundTrip(signed)
+		})
+	}
+}
+
+// The parts of a signature, as headers and as parameters of the query.
+const (
+	amzDate          = "X-Amz-Date"
+	amzExpires       = "X-Amz-Expires"
+	amzSecurityToken = "X-Amz-Security-Token"
+	amzContentSHA256 = "X-Amz-Content-Sha256"
+)
+
+var signatureParams = []string{
+	"X-Amz-Algorithm", "X-Amz-Credential", amzDate, amzExpires, "X-Amz-SignedHeaders", "X-Amz-Signature", amzSecurityToken,
+}
+
+// sign returns a signed copy of req.
+func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error) {
+	ctx := req.Context()
+	creds, err := s.credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := payloadHash(req)
+	if err != nil {
+		return nil, err
+	}
+	query, err := url.ParseQuery(req.URL.RawQuery)
+	if err != nil {
+		return nil, errors.New("the query of the URL cannot be parsed")
+	}
+	req = req.Clone(ctx)
+	for _, name := range []string{"Authorization", amzDate, amzSecurityToken} {
+		if s.Presign == 0 || name != "Authorization" {
+			deleteHeader(req.Header, name)
+		}
+	}
+	req.Host = withoutPort(cmp.Or(req.Host, req.URL.Host), defaultPorts[req.URL.Scheme])
+
+	now := time.Now
+	if s.Time != nil {
+		now = s.Time
+	}
+	region := cmp.Or(s.Region, "us-east-1")
+	isS3 := strings.HasPrefix(s.Service, "s3")
+	option := func(o *v4.SignerOptions) {
+		o.DisableURIPathEscaping = isS3
+		o.DisableHeaderHoisting = true
+		o.DisableSessionToken = s.TokenAfterSigning
+	}
+
+	if s.Presign > 0 {
+		for _, name := range signatureParams {
+			query.Del(name)
+		}
+		query.Set(amzExpires, strconv.FormatInt(int64(s.Presign/time.Second), 10))
+		if isS3 {
+			payload = "UNSIGNED-PAYLOAD"
+		}
+		toSign := signable(req, query)
+		uri, _, err := signer.PresignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option)
+		if err != nil {
+			return nil, err
+		}
+		_, req.URL.RawQuery, _ = strings.Cut(uri, "?")
+		if s.TokenAfterSigning && creds.SessionToken != "" {
+			req.URL.RawQuery += "&" + amzSecurityToken + "=" + url.QueryEscape(creds.SessionToken)
+		}
+		return req, nil
+	}
+
+	if isS3 {
+		req.Header.Set(amzContentSHA256, payload) // S3 asks for it
+	}
+	toSign := signable(req, query)
+	if err := signer.SignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"Authorization", amzDate, amzSecurityToken} {
+		if values := toSign.Header[name]; values != nil {
+			req.Header[name] = values
+		}
+	}
+	req.URL.RawQuery = toSign.URL.RawQuery
+	if s.TokenAfterSigning && creds.SessionToken != "" {
+		req.Header.Set(amzSecurityToken, creds.SessionToken)
+	}
+	return req, nil
+}
+
+// signable returns req as the signer is to see it: under http or https, with the
+// path as the URL has it and without the headers that are not signed.
+func signable(req *http.Request, query url.Values) *http.Request {
+	u := &url.URL{Scheme: "https", Host: req.Host, RawQuery: query.Encode()}
+	if req.URL.Scheme == "ws" || req.URL.Scheme == "http" {
+		u.Scheme = "http"
+	}
+	// RawPath is the path as it is written, where net/url would encode it otherwise.
+	u.Opaque = "//" + req.Host + cmp.Or(req.URL.RawPath, req.URL.EscapedPath())
+	return &http.Request{
+		Method: req.Method,
+		URL:    u,
+		Host:   req.Host,
+		Header: signedHeader(req.Header),
+		// The signer signs Content-Length where it is above 0.
+		ContentLength: max(0, req.ContentLength),
+	}
+}
+
+// signedHeader copies the headers that are signed.
+func signedHeader(h http.Header) http.Header {
+	hidden := []string{
+		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade", // hop-by-hop
+		"Host", "Authorization", "Content-Length", "User-Agent", "Accept-Encoding",
+	}
+	for _, value := range h["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			hidden = append(hidden, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+	signed := make(http.Header, len(h)+3)
+	for name, values := range h {
+		name = http.CanonicalHeaderKey(name)
+		if len(values) == 0 || slices.Contains(hidden, name) || strings.HasPrefix(name, "Sec-Websocket-") {
+			continue
+		}
+		signed[name] = append(signed[name], values...)
+	}
+	return signed
+}
+
+// payloadHash returns the SHA-256 of the body, which only a user's step can have
+// given the request.
+func payloadHash(req *http.Request) (string, error) {
+	hash := sha256.New()
+	if req.Body != nil && req.Body != http.NoBody {
+		if req.GetBody == nil {
+			return "", errors.New("the request has a body, but no GetBody to hash it from")
+		}
+		body, err := req.GetBody()
+		if err != nil {
+			return "", err
+		}
+		defer body.Close()
+		if _, err := io.Copy(hash, body); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}

@@ -1,0 +1,281 @@
+package reqws
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// RetryMode says what is tried again. See [Retry].
+type RetryMode uint8
+
+const (
+	// SafeTransient tries GET and HEAD again, and handshakes, which are GETs: on
+	// the statuses 408, 429, 500, 502, 503 and 504, on timeouts, and on connections
+	// that were refused, or closed or reset before an answer came. TLS and DNS
+	// failures, answers that break the protocol and the end of the ctx are final.
+	SafeTransient RetryMode = iota
+	// Transient does so with any method.
+	Transient
+	// Never tries nothing again.
+	Never
+)
+
+// RetryDecision is what a [RetryFunc] answers: [GiveUp], [Again], or what
+// [AgainAfter] returns.
+type RetryDecision int64
+
+const (
+	GiveUp RetryDecision = 0  // what is there stands; the zero value
+	Again  RetryDecision = -1 // try again after the usual delay
+)
+
+// AgainAfter decides to try again after d, whatever the usual delay is. A
+// negative d counts as 0.
+func AgainAfter(d time.Duration) RetryDecision {
+	return RetryDecision(min(max(d, 0), math.MaxInt64-1) + 1)
+}
+
+// after returns the delay that the decision names, if it names one.
+func (d RetryDecision) after() (time.Duration, bool) { return time.Duration(d) - 1, d > 0 }
+
+// attempt holds the last request of one attempt, redirects included, for the
+// decision whether to make another one.
+type attempt struct{ req *http.Request }
+
+type attemptKey struct{}
+
+// noteAttempt records req, which has its URL and headers but no credentials
+// yet, as the one that its attempt is about to send.
+func noteAttempt(req *http.Request) {
+	if a, ok := req.Context().Value(attemptKey{}).(*attempt); ok {
+		a.req = req
+	}
+}
+
+// retry is the outermost step: it runs all others again where a failure may
+// pass.
+func retry(c *config) Step {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			ctx := req.Context()
+			delays, err := c.newDelays()
+			if err != nil {
+				return nil, fail("retry", nil, err)
+			}
+			for n := 0; ; n++ {
+				a := &attempt{req}
+				resp, err := next.RoundTrip(req.WithContext(context.WithValue(ctx, attemptKey{}, a)))
+				if n >= c.maxRetries || ctx.Err() != nil || isOpen(resp) {
+					return resp, err
+				}
+				decision := c.decide(a.req, resp, err)
+				if decision == GiveUp {
+					return resp, err
+				}
+				delay, ok := delays.next(n, decision, resp)
+				if !ok {
+					return resp, err
+				}
+				c.logRetry(a.req, resp, err, delay, c.maxRetries-n)
+				if resp != nil {
+					closeBody(resp)
+				}
+				if ctxErr := sleep(ctx, delay); ctxErr != nil {
+					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
+				}
+			}
+		})
+	}
+}
+
+// isOpen tells an answer that opened a WebSocket.
+func isOpen(resp *http.Response) bool {
+	if resp == nil {
+		return false
+	}
+	_, open := resp.Body.(*openConn)
+	return open || resp.StatusCode == http.StatusSwitchingProtocols
+}
+
+func (c *config) decide(req *http.Request, resp *http.Response, err error) RetryDecision {
+	if c.retryFunc != nil {
+		return c.retryFunc(req, resp, err)
+	}
+	again := false
+	switch {
+	case c.retryMode == Never:
+	case c.retryMode == SafeTransient && !isWebSocket(req.URL) && c.method != http.MethodGet && c.method != http.MethodHead:
+	case err != nil:
+		again = isTransient(err)
+	default:
+		again = isTransientStatus(resp.StatusCode)
+	}
+	if again {
+		return Again
+	}
+	return GiveUp
+}
+
+func isTransientStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// isTransient reports whether err may pass: a timeout, or a connection that was
+// refused, or lost before there was an answer.
+func isTransient(err error) bool {
+	var (
+		dns       *net.DNSError
+		cert      *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+	)
+	if errors.As(err, &dns) || errors.As(err, &cert) || errors.As(err, &record) || errors.As(err, &alert) ||
+		errors.As(err, &authority) || errors.As(err, &hostname) || errors.As(err, &invalid) {
+		return false
+	}
+	// Such as a stream that an HTTP/2 server never looked at.
+	var retryable interface{ Retryable() bool }
+	if errors.As(err, &retryable) {
+		return retryable.Retryable()
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return true
+	}
+	for _, lost := range lostConnection {
+		if errors.Is(err, lost) {
+			return true
+		}
+	}
+	return false
+}
+
+// lostConnection is what a connection that was refused, reset or closed fails
+// with. The numbers are those of Windows, whose system calls do not return the
+// names of package syscall; no other system has them.
+var lostConnection = []error{
+	syscall.ECONNREFUSED, syscall.Errno(10061),
+	syscall.ECONNRESET, syscall.Errno(10054),
+	syscall.ECONNABORTED, syscall.Errno(10053),
+	syscall.EPIPE, syscall.Errno(109),
+	io.EOF, io.ErrUnexpectedEOF,
+}
+
+// delays is where one execution takes the delays of its retries from.
+type delays struct {
+	retryDelay func(n int) time.Duration
+	backOff    backoff.BackOff // the user's
+	usual      *backoff.ExponentialBackOff
+}
+
+func (c *config) newDelays() (*delays, error) {
+	d := &delays{retryDelay: c.retryDelay}
+	if c.retryBackOff != nil {
+		if d.backOff = c.retryBackOff(); isNil(d.backOff) {
+			return nil, errors.New("option RetryBackOff: the function returned nil")
+		}
+	}
+	d.usual = backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(time.Second),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(0),
+		backoff.WithMaxInterval(math.MaxInt64),
+		backoff.WithMaxElapsedTime(0),
+	)
+	return d, nil
+}
+
+// next returns the delay before the n-th retry, or false where there is to be
+// none.
+func (d *delays) next(n int, decision RetryDecision, resp *http.Response) (time.Duration, bool) {
+	usual := d.usual.NextBackOff() // asked each time, so that it goes on where others were used
+	if after, ok := decision.after(); ok {
+		return after, true
+	}
+	if d.retryDelay != nil {
+		return max(0, d.retryDelay(n)), true
+	}
+	if d.backOff != nil {
+		delay := d.backOff.NextBackOff()
+		return max(0, delay), delay != backoff.Stop
+	}
+	if after, ok := retryAfter(resp); ok {
+		return after, true
+	}
+	return usual, true
+}
+
+// retryAfter reads Retry-After (RFC 9110, section 10.2.3) of a 429 or 503. What
+// is neither seconds nor an HTTP date counts as absent.
+func retryAfter(resp *http.Response) (time.Duration, bool) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
+		return 0, false
+	}
+	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		return time.Duration(min(seconds, math.MaxInt64/uint64(time.Second))) * time.Second, true
+	}
+	if date, err := http.ParseTime(value); err == nil {
+		return max(0, time.Until(date)), true
+	}
+	return 0, false
+}
+
+// sleep waits for d, or until ctx ends and returns why.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// waitError says that the wait for a retry was cut off, and what the retry was
+// for.
+func waitError(ctxErr error, resp *http.Response, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w while waiting to try again after: %v", ctxErr, withoutURL(err))
+	}
+	return fmt.Errorf("%w while waiting to try again after status %d", ctxErr, resp.StatusCode)
+}
+
+func (c *config) logRetry(req *http.Request, resp *http.Response, err error, delay time.Duration, left int) {
+	log := c.log()
+	if log == nil {
+		return
+	}
+	var why slog.Attr
+	if err != nil {
+		why = slog.String("error", fail("request", req.URL, err).Error())
+	} else {
+		why = slog.Int("status", resp.StatusCode)
+	}
+	log.LogAttrs(req.Context(), c.retryLogLevel, "reqws: will try again",
+		slog.String("url", safeURL(req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
+}

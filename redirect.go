@@ -1,0 +1,157 @@
+package reqws
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// hop is one request in a chain of redirects. It goes with the context of the
+// request, and says to the steps behind what they may send.
+type hop struct {
+	n         int // 0 is the request itself; resolveURL fills in its method, url, origin and user
+	method    string
+	url       *url.URL      // where it goes
+	origin    *url.URL      // where hop 0 went
+	user      *url.Userinfo // of the user's URL
+	elsewhere bool          // it goes to another origin than hop 0
+	foreign   bool          // it is not to get credentials
+}
+
+type hopKey struct{}
+
+// hopOf returns the hop that ctx belongs to; outside an execution one that
+// holds nothing.
+func hopOf(ctx context.Context) *hop {
+	if h, ok := ctx.Value(hopKey{}).(*hop); ok {
+		return h
+	}
+	return &hop{}
+}
+
+// foreign reports whether credentials must stay behind on the hop of ctx: it
+// goes, or one before it went, to another origin that is not trusted.
+func foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
+
+// followRedirects is the step that follows redirects (RFC 9110, section 15.4).
+// All steps behind it run again on each hop.
+func followRedirects(c *config) Step {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			h := &hop{}
+			for {
+				ctx := context.WithValue(req.Context(), hopKey{}, h)
+				resp, err := next.RoundTrip(req.WithContext(ctx))
+				if err != nil || c.noRedirect || !isRedirect(resp) {
+					return resp, err
+				}
+				closeBody(resp)
+				to, err := c.follow(h, resp)
+				if err != nil {
+					return nil, fail("redirect", h.url, err)
+				}
+				if log := c.log(); log != nil {
+					log.LogAttrs(req.Context(), c.redirectLogLevel, "reqws: redirect",
+						slog.Int("status", resp.StatusCode), slog.String("from", safeURL(h.url)), slog.String("to", safeURL(to.url)))
+				}
+				req = req.Clone(req.Context())
+				req.URL, req.Method = cloneURL(to.url), to.method
+				h = to
+			}
+		})
+	}
+}
+
+func isRedirect(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return resp.Header.Get("Location") != ""
+	}
+	return false
+}
+
+func closeBody(resp *http.Response) {
+	if resp.Body != nil {
+		resp.Body.Close()
+	}
+}
+
+// follow returns the hop that the answer to h leads to.
+func (c *config) follow(h *hop, resp *http.Response) (*hop, error) {
+	if h.n >= c.maxRedirects {
+		return nil, fmt.Errorf("%w: MaxRedirects is %d", ErrTooManyRedirects, c.maxRedirects)
+	}
+	u, err := h.resolve(resp.Header.Get("Location"))
+	if err != nil {
+		return nil, err
+	}
+	if h.url.Scheme == "wss" && u.Scheme == "ws" && !c.redirectTrusted {
+		return nil, fmt.Errorf("it leads from wss to ws, to %s, which RedirectTrusted alone permits", safeURL(u))
+	}
+	elsewhere := origin(u) != origin(h.origin)
+	return &hop{
+		n:         h.n + 1,
+		method:    redirectedMethod(resp.StatusCode, h.method),
+		url:       u,
+		origin:    h.origin,
+		user:      h.user,
+		elsewhere: elsewhere,
+		// Credentials that were left behind stay behind, also on the way back:
+		// whoever is in between has chosen the URL. net/http and browsers do so too.
+		foreign: h.foreign || elsewhere && !c.redirectTrusted,
+	}, nil
+}
+
+// resolve reads a Location as it is meant for the hop: relative to its URL, and
+// during a handshake http as ws and https as wss. Userinfo in it is dropped.
+func (h *hop) resolve(location string) (*url.URL, error) {
+	loc, err := url.Parse(location)
+	if err != nil {
+		return nil, fmt.Errorf("the Location is no URL: %w", parseError(err))
+	}
+	if loc.Path != "" {
+		normalizePath(loc) // before it is resolved, which writes it anew
+	}
+	u := h.url.ResolveReference(loc)
+	u.User = nil
+	ws := map[string]string{"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+	plain := map[string]string{"http": "http", "https": "https"}
+	if isWebSocket(h.origin) {
+		u.Scheme = ws[u.Scheme]
+	} else {
+		u.Scheme = plain[u.Scheme]
+	}
+	if u.Scheme == "" {
+		return nil, errors.New("the Location has a scheme that cannot be followed")
+	}
+	if err := normalize(u); err != nil {
+		return nil, fmt.Errorf("the Location cannot be followed: %w", err)
+	}
+	return u, nil
+}
+
+// origin names scheme, host and port, with ws as http and wss as https.
+func origin(u *url.URL) string {
+	scheme := "http"
+	if u.Scheme == "wss" || u.Scheme == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPorts[scheme])
+}
+
+// redirectedMethod is what RFC 9110, sections 15.4.2 to 15.4.4, makes of a
+// method. A handshake is a GET always.
+func redirectedMethod(status int, method string) string {
+	switch {
+	case status == http.StatusSeeOther && method != http.MethodHead,
+		(status == http.StatusMovedPermanently || status == http.StatusFound) && method == http.MethodPost:
+		return http.MethodGet
+	}
+	return method
+}

@@ -1,0 +1,371 @@
+package reqws
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// resolveURL is the step that gives the request its URL: base, path parameters
+// and parameters put together, anew on each attempt. A redirect has its URL
+// already.
+func resolveURL(c *config) Step {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			h := hopOf(req.Context())
+			if h.n > 0 {
+				return next.RoundTrip(req)
+			}
+			u, err := c.resolve()
+			if err != nil {
+				return nil, fail("url", u, err)
+			}
+			h.user, u.User = u.User, nil
+			h.url, h.origin, h.method = u, u, c.method
+			if isWebSocket(u) {
+				h.method = http.MethodGet
+			}
+			req = req.Clone(req.Context())
+			req.URL, req.Method = cloneURL(u), h.method
+			return next.RoundTrip(req)
+		})
+	}
+}
+
+// resolve puts the URL together from the options.
+func (c *config) resolve() (*url.URL, error) {
+	ref, err := c.reference()
+	if err != nil {
+		return nil, err
+	}
+	if ref.path, err = c.expand(ref.path); err != nil {
+		return nil, err
+	}
+	params, err := c.query()
+	if err != nil {
+		return nil, err
+	}
+	ref.query = joinQuery(ref.query, params)
+
+	u, err := url.Parse(ref.authority + ref.path)
+	if err != nil {
+		return nil, fmt.Errorf("option URL: %w", parseError(err))
+	}
+	u.RawQuery = ref.query
+	if err := normalize(u); err != nil {
+		return u, fmt.Errorf("option URL: %w", err)
+	}
+	if ref.fragment && isWebSocket(u) {
+		// RFC 6455, section 3. Most often it is a # that lacks its escape, and
+		// leaving off all that follows would connect to another resource.
+		return u, errors.New("option URL: a WebSocket URL has no fragment; a # in it is written %23")
+	}
+	return u, nil
+}
+
+// reference is a URL as it is written, taken apart: url.Parse would not take a
+// path that begins with :name.
+type reference struct {
+	authority string // scheme://authority, or nothing where it is relative
+	path      string
+	query     string
+	fragment  bool // there is one; what it says is never sent
+}
+
+// absoluteURL matches what begins an absolute URL, up to its path.
+var absoluteURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*`)
+
+func splitURL(raw string) reference {
+	var ref reference
+	ref.authority = absoluteURL.FindString(raw)
+	raw, _, ref.fragment = strings.Cut(raw[len(ref.authority):], "#")
+	ref.path, ref.query, _ = strings.Cut(raw, "?")
+	return ref
+}
+
+// reference joins URL to BaseURL.
+func (c *config) reference() (reference, error) {
+	ref := splitURL(c.url)
+	if ref.authority != "" {
+		return ref, nil
+	}
+	var base string
+	if c.baseURL != nil {
+		base = c.baseURL()
+	}
+	switch {
+	case base == "" && c.url == "":
+		return ref, errors.New("option URL: it is missing")
+	case base == "":
+		return ref, errors.New("option URL: it has no scheme and host, and there is no BaseURL")
+	}
+	b := splitURL(base)
+	if b.authority == "" {
+		return ref, errors.New("option BaseURL: it has no scheme and host")
+	}
+	ref.authority = b.authority
+	ref.query = joinQuery(b.query, ref.query)
+	if ref.path == "" {
+		ref.path = b.path
+	} else {
+		ref.path = strings.TrimRight(b.path, "/") + "/" + strings.TrimLeft(ref.path, "/")
+	}
+	return ref, nil
+}
+
+func joinQuery(a, b string) string {
+	if a == "" || b == "" || strings.HasSuffix(a, "&") {
+		return a + b
+	}
+	return a + "&" + b
+}
+
+// parseError says what is wrong with a URL without quoting any of it, as the
+// errors of url.Parse do: what looks like a port may be a password.
+func parseError(err error) error {
+	var escape url.EscapeError
+	var host url.InvalidHostError
+	switch {
+	case errors.As(err, &escape):
+		return errors.New("it has a % that begins no percent-encoding")
+	case errors.As(err, &host):
+		return errors.New("its host has a character that no host may have")
+	}
+	return errors.New("it cannot be parsed")
+}
+
+// normalize checks an absolute URL and brings it into the form that is sent: the
+// host in ASCII and without a default port, a path, nothing unescaped that a
+// request line may not hold, no fragment.
+func normalize(u *url.URL) error {
+	port, known := defaultPorts[u.Scheme]
+	if !known {
+		return fmt.Errorf("its scheme is %q, not ws, wss, http or https", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return errors.New("it has no host")
+	}
+	if p := u.Port(); p != "" {
+		if _, err := strconv.ParseUint(p, 10, 16); err != nil {
+			return errors.New("its port is above 65535")
+		}
+	}
+	host, err := asciiHost(u.Hostname())
+	if err != nil {
+		return err
+	}
+	u.Host = withoutPort(hostPort(host, u.Port()), port)
+	u.Opaque, u.Fragment, u.RawFragment = "", "", ""
+	normalizePath(u)
+	u.RawQuery = escapeBytes(u.RawQuery, inQuery)
+	return nil
+}
+
+// normalizePath makes the path one that net/url sends as it is written. Where
+// it is not, because of one character that needs escaping, EscapedPath would
+// write it anew from the decoded form and turn each %2F into a slash.
+func normalizePath(u *url.URL) {
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	written := escapeBytes(cmp.Or(u.RawPath, u.EscapedPath()), inPath)
+	if u.EscapedPath() != written {
+		u.RawPath = written
+	}
+}
+
+var defaultPorts = map[string]string{"ws": "80", "http": "80", "wss": "443", "https": "443"}
+
+// withoutPort takes port, or an empty one, off the end of a host.
+func withoutPort(host, port string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(host, ":"+port), ":")
+}
+
+func cloneURL(u *url.URL) *url.URL {
+	c := *u
+	return &c
+}
+
+func isWebSocket(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }
+
+// escapeBytes percent-encodes the bytes that allowed does not take.
+func escapeBytes(s string, allowed func(byte) bool) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; allowed(c) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// isUnreserved tells the characters of RFC 3986, section 2.3.
+func isUnreserved(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// inPath tells what a path may hold (RFC 3986, section 3.3), escapes included.
+func inPath(c byte) bool { return isUnreserved(c) || strings.IndexByte("!$&'()*+,;=:@/%", c) >= 0 }
+
+// inQuery tells what goes into a query as it is. It is more than RFC 3986 has,
+// since servers meet the rest from browsers; what ends a request line is not in it.
+func inQuery(c byte) bool { return '!' <= c && c <= '~' && strings.IndexByte(`"<>`, c) < 0 }
+
+// Path parameters
+
+var (
+	paramName  = regexp.MustCompile(`^[A-Za-z]\w*$`)
+	colonParam = regexp.MustCompile(`:[A-Za-z]\w*`)
+	curlyParam = regexp.MustCompile(`\{[A-Za-z]\w*\}`)
+)
+
+// expand puts the path parameters into the template.
+func (c *config) expand(template string) (string, error) {
+	if len(c.pathParams) == 0 {
+		return template, nil
+	}
+	pattern := colonParam
+	if c.pathStyle == Curly {
+		pattern = curlyParam
+	}
+	segments := strings.Split(template, "/")
+	for i, segment := range segments {
+		expanded := pattern.ReplaceAllStringFunc(segment, func(m string) string {
+			name := strings.Trim(m, ":{}")
+			v, ok := c.pathParams[name]
+			if !ok {
+				return m
+			}
+			text, err := scalar(v)
+			if err != nil { // checked by the option
+				return m
+			}
+			return escapeBytes(text, isUnreserved)
+		})
+		if expanded != segment && isDotSegment(expanded) {
+			// No escape keeps "." and ".." from being taken for a path up the
+			// tree: %2E is the same character to any server (RFC 3986, section 6.2.2.2).
+			return "", fmt.Errorf("option PathParams: the values of %s make the path segment %q", segment, expanded)
+		}
+		segments[i] = expanded
+	}
+	return strings.Join(segments, "/"), nil
+}
+
+func isDotSegment(s string) bool {
+	s = strings.ReplaceAll(strings.ToLower(s), "%2e", ".")
+	return s == "." || s == ".."
+}
+
+func checkPathParam(name string, v any) error {
+	if !paramName.MatchString(name) {
+		return fmt.Errorf("%q is no name: a letter, then letters, digits and underscores", name)
+	}
+	if v == nil {
+		return fmt.Errorf("%s is nil", name)
+	}
+	if _, err := scalar(v); err != nil {
+		return fmt.Errorf("%s is %w", name, err)
+	}
+	return nil
+}
+
+// Parameters of the query
+
+// query writes Params, in the order of their names, and what Param added.
+func (c *config) query() (string, error) {
+	all := make([]param, 0, len(c.params)+len(c.extraParams))
+	for _, name := range slices.Sorted(maps.Keys(c.params)) {
+		all = append(all, param{name, c.params[name]})
+	}
+	all = append(all, c.extraParams...)
+
+	var pairs []string
+	for _, p := range all {
+		values, err := paramValues(p.value)
+		if err != nil {
+			return "", fmt.Errorf("option Params: %s is %w", p.name, err)
+		}
+		for _, v := range values {
+			pairs = append(pairs, url.QueryEscape(p.name)+"="+url.QueryEscape(v))
+		}
+	}
+	return strings.Join(pairs, "&"), nil
+}
+
+func checkParam(name string, v any) error {
+	if name == "" {
+		return errors.New("a name is empty")
+	}
+	if _, err := paramValues(v); err != nil {
+		return fmt.Errorf("%s is %w", name, err)
+	}
+	return nil
+}
+
+// paramValues writes v as the values of one name: none for nil, several for a
+// slice.
+func paramValues(v any) ([]string, error) {
+	if isNil(v) {
+		return nil, nil
+	}
+	text, err := scalar(v)
+	if err == nil {
+		return []string{text}, nil
+	}
+	list := reflect.ValueOf(v)
+	if k := list.Kind(); k != reflect.Slice && k != reflect.Array {
+		return nil, err
+	}
+	var values []string
+	for i := range list.Len() {
+		item := list.Index(i).Interface()
+		if isNil(item) {
+			continue
+		}
+		if text, err = scalar(item); err != nil {
+			return nil, err
+		}
+		values = append(values, text)
+	}
+	return values, nil
+}
+
+// scalar writes one value of a URL. The errors complete a sentence: "x is …".
+func scalar(v any) (string, error) {
+	if isNil(v) {
+		return "", errors.New("nil")
+	}
+	switch v := v.(type) {
+	case time.Time:
+		return v.Format(time.RFC3339Nano), nil
+	case []byte:
+		return string(v), nil
+	case fmt.Stringer, error:
+		return fmt.Sprint(v), nil
+	}
+	rv := reflect.ValueOf(v)
+	switch rv.Kind() {
+	case reflect.String, reflect.Bool,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
+		reflect.Float32, reflect.Float64:
+		return fmt.Sprint(v), nil
+	case reflect.Pointer:
+		if rv.Elem().Kind() != reflect.Pointer {
+			return scalar(rv.Elem().Interface())
+		}
+	}
+	return "", fmt.Errorf("of the type %T, which no part of a URL can be made of", v)
+}
