@@ -1,12 +1,16 @@
 package main
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"net/http"
+)
 
 // target says where to connect and how.
 type target struct {
 	url     string
-	tls     *tls.Config // for wss URLs
-	deflate bool        // offer permessage-deflate without context takeover
+	deflate bool         // offer permessage-deflate without context takeover
+	tls     *tls.Config  // for wss URLs
+	http    *http.Client // the same, for a library that dials with net/http
 }
 
 // received is told of each message, or of a batch by those who see batches. It

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net/http"
 
 	"github.com/coder/websocket"
 )
@@ -20,10 +19,7 @@ var (
 )
 
 func dialCoder(t target) (*websocket.Conn, error) {
-	o := &websocket.DialOptions{}
-	if t.tls != nil {
-		o.HTTPClient = &http.Client{Transport: &http.Transport{TLSClientConfig: t.tls}}
-	}
+	o := &websocket.DialOptions{HTTPClient: t.http}
 	if t.deflate {
 		o.CompressionMode = websocket.CompressionNoContextTakeover
 	}

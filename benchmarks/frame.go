@@ -62,10 +62,10 @@ func documents() [][]byte {
 		return (seed >> 8) % below
 	}
 	for i := range docs {
-		b := fmt.Appendf(nil, `{"channel":"trades","symbol":"XBT/USD","sequence":%08d,"trades":[`, next(1e8))
+		b := fmt.Appendf(nil, `{"channel":"trades","symbol":"XBT/USD","sequence":%d,"trades":[`, 1e7+next(9e7))
 		for j := 0; ; j++ {
-			item := fmt.Sprintf(`{"id":%08d,"price":"%05d.%02d","volume":"0.%06d","side":"%s","time":"2024-03-05T12:%02d:%02d.%06dZ"}`,
-				next(1e8), next(1e5), next(100), next(1e6), [...]string{"buy", "ask"}[next(2)], next(60), next(60), next(1e6))
+			item := fmt.Sprintf(`{"id":%d,"price":"%05d.%02d","volume":"0.%06d","side":"%s","time":"2024-03-05T12:%02d:%02d.%06dZ"}`,
+				1e7+next(9e7), next(1e5), next(100), next(1e6), [...]string{"buy", "ask"}[next(2)], next(60), next(60), next(1e6))
 			if len(b)+1+len(item)+len(`],"pad":""}`) > jsonSize {
 				break
 			}

@@ -52,7 +52,7 @@ func dialGobwas(t target) (*gobwasSocket, error) {
 }
 
 func (s *gobwasSocket) loop(reply bool, got received) error {
-	rw := struct {
+	rw := &struct {
 		*bufio.Reader
 		io.Writer
 	}{bufio.NewReader(s.source), s.Conn} // what answers control frames

@@ -25,15 +25,16 @@ type footprint struct {
 // idleOrder tells a process what to measure.
 type idleOrder struct {
 	Client string
+	URL    string
 	N      int
-	Push   int // bytes of the message that each connection gets
-	Server address
+	Push   string // URL that gives each connection a message, or empty
 }
 
 // idleReport is what it answers.
 type idleReport struct {
 	Idle    footprint // nothing was ever received
 	Message footprint // one message was
+	Opened  figure    // what opening took
 }
 
 const pushed = 100_000
@@ -48,7 +49,10 @@ func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) error {
 	reports := map[string]idleReport{}
 	clients := idlers()
 	for _, c := range clients {
-		r, err := measureIdle(idleOrder{Client: c.name(), N: p.conns, Push: pushed, Server: s.address})
+		r, err := measureIdle(idleOrder{
+			Client: c.name(), URL: s.target("/idle").url, N: p.conns,
+			Push: fmt.Sprintf("http://%s/push?size=%d", s.Plain, pushed),
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", name, c.name(), err)
 		}
@@ -70,7 +74,10 @@ func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) error {
 	return nil
 }
 
-func idlers() []client { return slices.Concat([]client{reqwsClient}, peers, leanPeers) }
+// idlers are the clients whose idle connections are measured.
+func idlers() []client {
+	return slices.Concat([]client{reqwsClient}, peers, leanPeers)
+}
 
 func measureIdle(o idleOrder) (r idleReport, err error) {
 	cmd, in, out, err := spawn("idle")
@@ -99,7 +106,7 @@ func idleProcess() error {
 	got := func(n, _ int) bool { messages.Add(int64(n)); return true }
 	open := func(n int) error {
 		for range n {
-			if _, err := c.open(o.Server.target("/idle"), got); err != nil {
+			if _, err := c.open(target{url: o.URL}, got); err != nil {
 				return err
 			}
 		}
@@ -111,11 +118,16 @@ func idleProcess() error {
 		return err
 	}
 	before := resident()
+	var r idleReport
+	start := used()
 	if err := open(o.N); err != nil {
 		return err
 	}
-	var r idleReport
+	r.Opened = start.until(used(), o.N)
 	r.Idle = resident().since(before, o.N)
+	if o.Push == "" {
+		return json.NewEncoder(os.Stdout).Encode(r)
+	}
 	if err := push(o, first+o.N); err != nil {
 		return err
 	}
@@ -129,7 +141,7 @@ func idleProcess() error {
 }
 
 func clientNamed(name string) (client, error) {
-	for _, c := range idlers() {
+	for _, c := range append(idlers(), reqwsHTTP1, reqwsHTTP2) {
 		if c.name() == name {
 			return c, nil
 		}
@@ -139,7 +151,7 @@ func clientNamed(name string) (client, error) {
 
 // push has the server send a message to all its idle connections.
 func push(o idleOrder, n int) error {
-	resp, err := http.Get(fmt.Sprintf("http://%s/push?size=%d", o.Server.Plain, o.Push))
+	resp, err := http.Get(o.Push)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"runtime"
@@ -15,7 +16,8 @@ import (
 // plan is how long a run takes.
 type plan struct {
 	rounds  int           // of every client in turn; the median counts
-	slice   time.Duration // one measurement of one client in one round
+	slice   time.Duration // one measurement of one client in one round, at least
+	least   int           // messages in it, at least
 	sends   int           // messages in one round of the senders
 	conns   int           // idle connections of one process
 	streams int           // connections in the HTTP/2 comparison
@@ -32,29 +34,33 @@ func main() {
 	if err != nil {
 		exit(err)
 	}
-	p := plan{rounds: 7, slice: 200 * time.Millisecond, sends: 100_000, conns: 5000, streams: 1000}
+	p := plan{rounds: 7, slice: 200 * time.Millisecond, least: 1, sends: 100_000, conns: 5000, streams: 1000}
 	if *short {
-		p = plan{rounds: 1, slice: 10 * time.Millisecond, sends: 5000, conns: 300, streams: 100}
+		p = plan{rounds: 3, slice: 15 * time.Millisecond, least: 1, sends: 5000, conns: 300, streams: 100}
 	}
-	exit(run(p, only))
+	exit(run(p, only, os.Stdout))
 }
 
-func run(p plan, only *regexp.Regexp) error {
+// run measures what only matches and writes a table for each workload.
+func run(p plan, only *regexp.Regexp, out io.Writer) error {
 	s, err := startServer()
 	if err != nil {
 		return err
 	}
 	defer s.stop()
-	fmt.Printf("%s, %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	for _, w := range workloads(p) {
+	fmt.Fprintf(out, "%s, %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	for _, w := range workloads() {
 		if !only.MatchString(w.name) {
 			continue
 		}
-		if err := w.compare(s, p, os.Stdout); err != nil {
+		if err := w.compare(s, p, out); err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
 	}
-	return idleTables(s, p, only, os.Stdout)
+	if err := idleTables(s, p, only, out); err != nil {
+		return err
+	}
+	return http2Table(s, p, only, out)
 }
 
 func exit(err error) {

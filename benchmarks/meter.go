@@ -27,9 +27,9 @@ type meter struct {
 
 // figure is a meter's result.
 type figure struct {
-	ns     float64 // per message
-	cpu    float64 // nanoseconds of this process per message, of all its threads
-	allocs float64 // per message
+	NS     float64 // per message
+	CPU    float64 // nanoseconds per message, of all threads of this process
+	Allocs float64 // per message
 }
 
 func newMeter(slice time.Duration, least, step, size int) *meter {
@@ -69,7 +69,7 @@ func (m *meter) check() error {
 	if m.bytes != m.messages*m.size {
 		return fmt.Errorf("%d bytes in %d messages of %d bytes", m.bytes, m.messages, m.size)
 	}
-	if m.ns == 0 {
+	if m.NS == 0 {
 		return fmt.Errorf("the connection ended early, after %d messages", m.messages)
 	}
 	return nil
@@ -93,8 +93,8 @@ func used() usage {
 // until is what n messages cost between two points.
 func (u usage) until(now usage, n int) figure {
 	return figure{
-		ns:     float64(now.at.Sub(u.at)) / float64(n),
-		cpu:    float64(now.cpu-u.cpu) / float64(n),
-		allocs: float64(now.mallocs-u.mallocs) / float64(n),
+		NS:     float64(now.at.Sub(u.at)) / float64(n),
+		CPU:    float64(now.cpu-u.cpu) / float64(n),
+		Allocs: float64(now.mallocs-u.mallocs) / float64(n),
 	}
 }

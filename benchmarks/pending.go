@@ -2,4 +2,6 @@
 
 package main
 
-var reqwsClient client = &library{label: "reqws", is: own, dial: dialLimit}
+var reqwsClient client = &library{label: "reqws", is: own, dial: gwsClient.dial}
+
+var reqwsHTTP1, reqwsHTTP2 = reqwsClient, reqwsClient

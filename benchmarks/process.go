@@ -13,6 +13,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"time"
@@ -40,7 +41,8 @@ func spawn(role string) (*exec.Cmd, io.WriteCloser, *bufio.Reader, error) {
 		return nil, nil, nil, err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	// Go's server offers extended CONNECT (RFC 8441) only so.
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "GODEBUG=http2xconnect=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -57,6 +59,7 @@ func spawn(role string) (*exec.Cmd, io.WriteCloser, *bufio.Reader, error) {
 type address struct {
 	Plain string // host:port
 	TLS   string
+	HTTP2 string // HTTP/1.1 and, with prior knowledge, HTTP/2
 	Cert  []byte // PEM
 }
 
@@ -67,7 +70,8 @@ func (a address) target(path string) target {
 func (a address) secure(path string) target {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(a.Cert)
-	return target{url: "wss://" + a.TLS + path, tls: &tls.Config{RootCAs: roots}}
+	c := &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
+	return target{url: "wss://" + a.TLS + path, tls: c, http: &http.Client{Transport: &http.Transport{TLSClientConfig: c}}}
 }
 
 // remote is the server's process.
@@ -107,10 +111,15 @@ func serveUntilEOF() error {
 	if err != nil {
 		return err
 	}
+	both, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
 	s := &server{idle: map[net.Conn]struct{}{}}
 	go s.serve(plain)
 	go s.serve(secure)
-	a := address{Plain: plain.Addr().String(), TLS: secure.Addr().String(), Cert: pemBytes}
+	go serveHTTP(both)
+	a := address{Plain: plain.Addr().String(), TLS: secure.Addr().String(), HTTP2: both.Addr().String(), Cert: pemBytes}
 	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
 		return err
 	}

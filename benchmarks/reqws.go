@@ -9,30 +9,37 @@ import (
 	"github.com/reqws/reqws"
 )
 
-var reqwsClient client = reqwsLibrary{}
+var (
+	reqwsClient = reqwsLibrary{"reqws", reqws.Protocols(reqws.HTTP1, reqws.HTTP2)}
+	reqwsHTTP1  = reqwsLibrary{"reqws, HTTP/1.1", reqws.Protocols(reqws.HTTP1)}
+	reqwsHTTP2  = reqwsLibrary{"reqws, HTTP/2", reqws.Protocols(reqws.HTTP2)}
+)
 
-type reqwsLibrary struct{}
+type reqwsLibrary struct {
+	label     string
+	protocols reqws.Option
+}
 
-func (reqwsLibrary) name() string { return "reqws" }
-func (reqwsLibrary) part() part   { return own }
+func (l reqwsLibrary) name() string { return l.label }
+func (l reqwsLibrary) part() part   { return own }
 
-func reqwsOptions(t target, into reqws.Handler) []reqws.Option {
-	o := []reqws.Option{reqws.URL(t.url), reqws.Into(into)}
+func (l reqwsLibrary) request(t target, into reqws.Handler) *reqws.Request {
+	o := []reqws.Option{reqws.URL(t.url), reqws.Into(into), l.protocols}
 	if t.tls != nil {
 		o = append(o, reqws.TLSConfig(t.tls))
 	}
 	if t.deflate {
 		o = append(o, reqws.Compression(websocket.CompressionNoContextTakeover))
 	}
-	return o
+	return reqws.New(o...)
 }
 
-func (reqwsLibrary) run(t target, reply bool, got received) error {
+func (l reqwsLibrary) run(t target, reply bool, got received) error {
 	into := reading(got)
 	if reply {
 		into = answering(got)
 	}
-	return reqws.New(reqwsOptions(t, into)...).Run(context.Background())
+	return l.request(t, into).Run(context.Background())
 }
 
 // reading sees a batch at a time.
@@ -65,8 +72,8 @@ func answering(got received) reqws.Handler {
 	})
 }
 
-func (reqwsLibrary) open(t target, got received) (conn, error) {
-	resp, err := reqws.New(reqwsOptions(t, reading(got))...).Do(context.Background())
+func (l reqwsLibrary) open(t target, got received) (conn, error) {
+	resp, err := l.request(t, reading(got)).Do(context.Background())
 	if err != nil {
 		return nil, err
 	}

@@ -94,6 +94,7 @@ func number(q url.Values, name string) int {
 	return n
 }
 
+// upgrade answers the opening handshake.
 func upgrade(c net.Conn, req *http.Request, deflate bool) error {
 	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	extension := ""

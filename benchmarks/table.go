@@ -38,7 +38,7 @@ type ranking map[part]figure
 func rank(rows []row) ranking {
 	r := ranking{}
 	for _, row := range rows {
-		if best, ok := r[row.client.part()]; !ok || row.ns < best.ns {
+		if best, ok := r[row.client.part()]; !ok || row.NS < best.NS {
 			r[row.client.part()] = row.figure
 		}
 	}
@@ -50,13 +50,13 @@ func (g goal) verdict(r ranking) string {
 	var passed bool
 	switch g.against {
 	case bestPeer:
-		ratio := r[peer].ns / r[own].ns
+		ratio := r[peer].NS / r[own].NS
 		text, passed = fmt.Sprintf("%.2f x the best peer (goal %.3g x)", ratio, g.factor), ratio >= g.factor
 	case theLimit:
-		ratio := r[own].ns / r[floor].ns
+		ratio := r[own].NS / r[floor].NS
 		text, passed = fmt.Sprintf("%.2f x the limit's time (goal at most %.3g x)", ratio, g.factor), ratio <= g.factor
 	case allocations:
-		text, passed = fmt.Sprintf("%.3f allocations (goal %.3g)", r[own].allocs, g.factor), r[own].allocs <= g.factor+noise
+		text, passed = fmt.Sprintf("%.3f allocations (goal %.3g)", r[own].Allocs, g.factor), r[own].Allocs <= g.factor+noise
 	}
 	if passed {
 		return text + ": PASS"
@@ -66,21 +66,24 @@ func (g goal) verdict(r ranking) string {
 
 // write prints the rows, fastest first, and how reqws stands against its goals.
 func (w workload) write(out io.Writer, rows []row) {
-	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.ns, b.ns) })
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.NS, b.NS) })
 	r := rank(rows)
 	fmt.Fprintf(out, "\n### %s\n\n", w.name)
 	fmt.Fprintf(out, "| client | ns/%[1]s | / best peer | / limit | CPU ns/%[1]s | allocs/%[1]s |\n", w.unit)
 	fmt.Fprintln(out, "| --- | ---: | ---: | ---: | ---: | ---: |")
 	for _, row := range rows {
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %.2f |\n", row.client.name(), digits(row.ns),
-			ratio(row.ns, r[peer].ns), ratio(row.ns, r[floor].ns), digits(row.cpu), row.allocs)
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %.2f |\n", row.client.name(), digits(row.NS),
+			ratio(row.NS, r[peer].NS), ratio(row.NS, r[floor].NS), digits(row.CPU), row.Allocs)
 	}
 	var verdicts []string
+	if len(w.goals) == 0 {
+		verdicts = append(verdicts, fmt.Sprintf("%.2f x the best peer", r[peer].NS/r[own].NS))
+	}
 	for _, g := range w.goals {
 		verdicts = append(verdicts, g.verdict(r))
 	}
 	if best, ok := r[tuned]; ok {
-		verdicts = append(verdicts, fmt.Sprintf("%.2f x the best tuned peer", best.ns/r[own].ns))
+		verdicts = append(verdicts, fmt.Sprintf("%.2f x the best tuned peer", best.NS/r[own].NS))
 	}
 	fmt.Fprintf(out, "\nreqws: %s\n", strings.Join(verdicts, "; "))
 }

@@ -15,12 +15,13 @@ type workload struct {
 	name    string
 	unit    string // what the nanoseconds are for: "message", "handshake"
 	clients []client
+	turns   int // cut a measurement into so many shorter ones; 0 means 1
 	goals   []goal
 	measure func(s *remote, p plan, c client) (figure, error)
 }
 
 // workloads are the comparisons in time; those in memory are in idle.go.
-func workloads(p plan) []workload {
+func workloads() []workload {
 	var w []workload
 	for _, kind := range []struct {
 		name string
@@ -35,11 +36,17 @@ func workloads(p plan) []workload {
 	}
 	pingpong := replies(1, tcpClient, goal{bestPeer, 1}, goal{theLimit, 1 / 0.95}, goal{allocations, 0})
 	pingpong.name = "one message, one reply, text, 16 B"
+	// What a wakeup costs changes from one moment to the next.
+	pingpong.turns = 4
 	return append(w,
 		replies(16, limitClient, goal{bestPeer, 3}, goal{theLimit, 1.3}, goal{allocations, 0}),
 		replies(256, limitClient, goal{bestPeer, 15}, goal{theLimit, 2}, goal{allocations, 0}),
 		pingpong,
 		senders(),
+		inflating(),
+		deflating(),
+		handshakes("TCP", func(a address) target { return a.target("/idle") }),
+		handshakes("TLS 1.3", func(a address) target { return a.secure("/idle") }),
 	)
 }
 
@@ -57,7 +64,7 @@ func inbound(kind string, op, size int, label string, goals ...goal) workload {
 		goals:   goals,
 		measure: func(s *remote, p plan, c client) (figure, error) {
 			path := fmt.Sprintf("/stream?op=%d&size=%d", op, size)
-			return flow(c, s.target(path), false, newMeter(p.slice, 1, max(1, 64<<10/size), size))
+			return flow(c, s.target(path), false, newMeter(p.slice, p.least, max(1, 64<<10/size), size))
 		},
 	}
 }
@@ -72,7 +79,7 @@ func replies(n int, limit client, goals ...goal) workload {
 		goals:   goals,
 		measure: func(s *remote, p plan, c client) (figure, error) {
 			path := fmt.Sprintf("/burst?op=%d&size=%d&n=%d", opText, size, n)
-			return flow(c, s.target(path), true, newMeter(p.slice, 1, max(16, n), size))
+			return flow(c, s.target(path), true, newMeter(p.slice, p.least, max(16, n), size))
 		},
 	}
 }
@@ -95,14 +102,15 @@ func senders() workload {
 		clients: append([]client{reqwsClient}, peers...),
 		goals:   []goal{{bestPeer, 3}},
 		measure: func(s *remote, p plan, c client) (figure, error) {
-			path := fmt.Sprintf("/count?size=%d&n=%d", size, p.sends)
-			return sending(c, s.target(path), goroutines, p.sends, func(int) []byte { return payload(size) })
+			n, text := max(1, p.sends/goroutines)*goroutines, payload(size)
+			path := fmt.Sprintf("/count?size=%d&n=%d", size, n)
+			return sending(c, s.target(path), goroutines, n, func(int) []byte { return text })
 		},
 	}
 }
 
 // sending sends n messages twice, the first time to warm up.
-func sending(c client, t target, goroutines, n int, message func(goroutine int) []byte) (figure, error) {
+func sending(c client, t target, goroutines, n int, message func(i int) []byte) (figure, error) {
 	acknowledged := make(chan struct{}, 1)
 	s, err := c.open(t, func(int, int) bool {
 		acknowledged <- struct{}{}
@@ -116,10 +124,9 @@ func sending(c client, t target, goroutines, n int, message func(goroutine int) 
 		errs := make([]error, goroutines)
 		var wg sync.WaitGroup
 		for g := range goroutines {
-			text := message(g)
 			wg.Go(func() {
-				for range n / goroutines {
-					if errs[g] = s.send(text); errs[g] != nil {
+				for i := range n / goroutines {
+					if errs[g] = s.send(message(i)); errs[g] != nil {
 						return
 					}
 				}
@@ -150,6 +157,7 @@ func sending(c client, t target, goroutines, n int, message func(goroutine int) 
 // machine meets all of them, and writes the medians as a table.
 func (w workload) compare(s *remote, p plan, out io.Writer) error {
 	rounds := make([][]figure, len(w.clients))
+	p.rounds, p.slice = p.rounds*max(1, w.turns), p.slice/time.Duration(max(1, w.turns))
 	for range p.rounds {
 		for i, c := range w.clients {
 			runtime.GC()
@@ -170,9 +178,9 @@ func (w workload) compare(s *remote, p plan, out io.Writer) error {
 
 func medians(f []figure) figure {
 	return figure{
-		ns:     median(f, func(f figure) float64 { return f.ns }),
-		cpu:    median(f, func(f figure) float64 { return f.cpu }),
-		allocs: median(f, func(f figure) float64 { return f.allocs }),
+		NS:     median(f, func(f figure) float64 { return f.NS }),
+		CPU:    median(f, func(f figure) float64 { return f.CPU }),
+		Allocs: median(f, func(f figure) float64 { return f.Allocs }),
 	}
 }
 
