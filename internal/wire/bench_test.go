@@ -1,0 +1,82 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// One batch of frames as a socket would give it, parsed over and over.
+func BenchmarkReader(b *testing.B) {
+	for _, op := range []Opcode{OpText, OpBinary} {
+		for _, n := range []int{16, 125, 1 << 10, 64 << 10, 1 << 20} {
+			in := []byte(strings.Repeat(frame(0x80|byte(op), strings.Repeat("x", n)), max(1, 64<<10/(n+4))))
+			count := max(1, 64<<10/(n+4))
+			b.Run(fmt.Sprintf("%v/%d", op, n), func(b *testing.B) {
+				var r Reader
+				r.Init(-1, nil)
+				r.class = classFor(len(in)) // as after some traffic
+				r.buf = newBuffer(r.class)
+				copy(r.Space(), in)
+				b.ResetTimer()
+				b.SetBytes(int64(n))
+				for i := 0; i < b.N; i += count {
+					r.Space()
+					r.Filled(len(in))
+					for {
+						f, ok, err := r.Next()
+						if !ok {
+							if err != nil {
+								b.Fatal(err)
+							}
+							break
+						}
+						sink += len(f.Data)
+					}
+				}
+			})
+		}
+	}
+}
+
+var sink int
+
+func BenchmarkValidUTF8(b *testing.B) {
+	for _, n := range []int{16, 1 << 10, 64 << 10} {
+		for _, c := range []struct{ name, of string }{{"ascii", "x"}, {"mixed", "naïve €5, "}, {"cjk", "文字"}} {
+			p := []byte(strings.Repeat(c.of, n/len(c.of)))
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				b.SetBytes(int64(len(p)))
+				for range b.N {
+					if !ValidUTF8(p) {
+						b.Fatal("not valid")
+					}
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkMask(b *testing.B) {
+	for _, n := range []int{4, 16, 64, 125, 256, 1 << 10, 4 << 10, 64 << 10} {
+		p := make([]byte, n)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			for i := range b.N {
+				Mask(p, p, uint32(i), 0)
+			}
+		})
+	}
+}
+
+func BenchmarkAppendFrame(b *testing.B) {
+	for _, n := range []int{0, 16, 64, 1 << 10, 64 << 10} {
+		p, dst := make([]byte, n), make([]byte, 0, n+MaxHeader)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.SetBytes(int64(n))
+			for range b.N {
+				AppendFrame(dst, OpText, p, NewKey())
+			}
+		})
+	}
+}

@@ -1,0 +1,48 @@
+package wire
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// highBits has the bit set that no ASCII byte has, in each of eight bytes.
+const highBits = 0x8080808080808080
+
+// ValidUTF8 reports whether p is UTF-8. It is utf8.Valid behind a faster walk over ASCII.
+func ValidUTF8(p []byte) bool {
+	for len(p) >= 32 {
+		w := binary.LittleEndian.Uint64(p) | binary.LittleEndian.Uint64(p[8:]) |
+			binary.LittleEndian.Uint64(p[16:]) | binary.LittleEndian.Uint64(p[24:])
+		if w&highBits != 0 {
+			return utf8.Valid(p)
+		}
+		p = p[32:]
+	}
+	for len(p) >= 8 {
+		if binary.LittleEndian.Uint64(p)&highBits != 0 {
+			return utf8.Valid(p)
+		}
+		p = p[8:]
+	}
+	for i := range p {
+		if p[i] >= utf8.RuneSelf {
+			return utf8.Valid(p[i:])
+		}
+	}
+	return true
+}
+
+// validPrefix returns how many bytes of p are whole code points. Not ok: p cannot be the beginning
+// of UTF-8, whatever follows.
+func validPrefix(p []byte) (n int, ok bool) {
+	n = len(p)
+	for i := n - 1; i >= max(0, n-utf8.UTFMax+1); i-- {
+		if utf8.RuneStart(p[i]) {
+			if !utf8.FullRune(p[i:]) {
+				n = i
+			}
+			break
+		}
+	}
+	return n, ValidUTF8(p[:n])
+}
