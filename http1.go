@@ -59,11 +59,7 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
-	err := writeRequest(conn, handshakeRequest(t.req))
-	if trace != nil && trace.WroteRequest != nil {
-		trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
-	}
-	if err != nil {
+	if err := writeRequest(conn, handshakeRequest(t.req)); err != nil {
 		return nil, nil, err
 	}
 	answer := readAnswer(conn)
@@ -110,6 +106,7 @@ type answerReader struct {
 	*bufio.Reader
 	conn net.Conn
 	left int
+	err  error // what ended the reading
 }
 
 var answerReaders = sync.Pool{New: func() any {
@@ -124,17 +121,18 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func readAnswer(conn net.Conn) *answerReader {
 	r := answerReaders.Get().(*answerReader)
-	r.conn, r.left = conn, maxHead
+	r.conn, r.left, r.err = conn, maxHead, nil
 	return r
 }
 
-func (r *answerReader) fill(p []byte) (int, error) {
+func (r *answerReader) fill(p []byte) (n int, err error) {
 	if r.left == 0 {
-		return 0, errHeadTooBig
+		r.err = errHeadTooBig
+		return 0, r.err
 	}
-	n, err := r.conn.Read(p[:min(len(p), r.left)])
+	n, r.err = r.conn.Read(p[:min(len(p), r.left)])
 	r.left -= n
-	return n, err
+	return n, r.err
 }
 
 // head reads the head of the answer to req; interim answers (RFC 9110, section
@@ -143,7 +141,7 @@ func (r *answerReader) head(req *http.Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(r.Reader, req)
 		if err != nil {
-			return nil, explainAnswer(err)
+			return nil, r.explain(err)
 		}
 		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
 			r.left = math.MaxInt
@@ -163,9 +161,14 @@ func (r *answerReader) rest() []byte {
 	return rest
 }
 
-func explainAnswer(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+// explain says why there is no head. net/http takes a line that was cut off for a
+// whole one, and then finds fault with that.
+func (r *answerReader) explain(err error) error {
+	if r.err == io.EOF {
 		return fmt.Errorf("the connection was closed before the answer was complete: %w", io.ErrUnexpectedEOF)
+	}
+	if r.err != nil {
+		return r.err
 	}
 	if text := err.Error(); len(text) > 300 { // it quotes the line that is wrong
 		return errors.New(text[:300] + "...")
