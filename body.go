@@ -9,8 +9,8 @@ import (
 
 // startPlain makes a stream of the answer to a plain http or https request: run
 // hands its body to the handler or mailbox. Without these the body is read here, and
-// nothing is left to run.
-func (s *stream) startPlain(a *answer, raise bool) (*stream, *Response, error) {
+// nothing is left to run; it has most bytes.
+func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Response, error) {
 	resp := a.resp
 	failed := resp.StatusCode >= 400
 	if failed && raise {
@@ -27,7 +27,7 @@ func (s *stream) startPlain(a *answer, raise bool) (*stream, *Response, error) {
 	if s.pull == nil {
 		return s, resp, nil
 	}
-	body, err := readBody(a.body, s.c.maxMessage)
+	body, err := readBody(a.body, most)
 	_ = a.body.Close()
 	if err != nil {
 		err = s.fail("body", s.bodyFailed(err))

@@ -33,7 +33,7 @@ func (s *stream) beginClose() {
 	if !s.closeBy.IsZero() || s.over() {
 		return
 	}
-	s.closeBy = time.Now().Add(s.c.closeTimeout)
+	s.closeBy = time.Now().Add(s.closeTimeout)
 	_ = s.conn.SetReadDeadline(s.closeBy)
 	s.release()
 }
@@ -60,7 +60,7 @@ func (s *stream) sendClose(frames []Frame) error {
 	if s.out.closing() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.c.closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.closeTimeout)
 	defer cancel()
 	op := newOp(frames)
 	defer op.free()
@@ -74,7 +74,7 @@ func (s *stream) sendClose(frames []Frame) error {
 // awaitClose waits until the loop has completed the closing handshake, or gives
 // the connection up.
 func (s *stream) awaitClose() error {
-	timer := time.NewTimer(s.c.closeTimeout)
+	timer := time.NewTimer(s.closeTimeout)
 	defer timer.Stop()
 	select {
 	case <-s.done:
@@ -84,7 +84,7 @@ func (s *stream) awaitClose() error {
 	case <-timer.C:
 		s.breakOff(ErrClosed)
 	}
-	return fmt.Errorf("the peer did not answer the close frame within the close timeout of %v: %w", s.c.closeTimeout, os.ErrDeadlineExceeded)
+	return fmt.Errorf("the peer did not answer the close frame within the close timeout of %v: %w", s.closeTimeout, os.ErrDeadlineExceeded)
 }
 
 // closed is the end of a completed closing handshake.
@@ -132,7 +132,7 @@ func (s *stream) violated(err error) error {
 	}
 	op := newOp([]Frame{Close(code, closeReason(err))})
 	defer op.free()
-	ctx, cancel := context.WithTimeout(context.Background(), s.c.closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.closeTimeout)
 	defer cancel()
 	_ = s.send(ctx, op) // the connection is given up anyway
 	return err

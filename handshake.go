@@ -349,9 +349,9 @@ func (c *config) execute(ctx context.Context, raise bool) (*stream, *Response, e
 		return nil, a.resp, nil
 	}
 	if a.open == nil {
-		return s.startPlain(a, raise)
+		return s.startPlain(a, c.maxMessage, raise)
 	}
-	if err := s.start(); err != nil {
+	if err := s.start(c.onOpen); err != nil {
 		return nil, nil, err
 	}
 	return s, a.resp, nil

@@ -29,7 +29,7 @@ func (r *Response) ParseMessage(m Message) ([]Frame, error) {
 // toMailbox is the handler of a stream that goes into a mailbox.
 func (s *stream) toMailbox(in Event, resp *Response) Directive {
 	select {
-	case s.c.mailbox <- Message{Response: resp, Frames: cloneAll(in.Frames)}:
+	case s.mailbox <- Message{Response: resp, Frames: cloneAll(in.Frames)}:
 	case <-s.quit: // what arrives while a stream is being closed is discarded
 	}
 	return Cont()
@@ -44,7 +44,7 @@ func (s *stream) lastMessage(err error) {
 		m.Err = io.EOF
 	}
 	select {
-	case s.c.mailbox <- m:
+	case s.mailbox <- m:
 		return
 	default:
 	}
@@ -52,11 +52,11 @@ func (s *stream) lastMessage(err error) {
 	ended := s.life
 	for {
 		select {
-		case s.c.mailbox <- m:
+		case s.mailbox <- m:
 			return
 		case <-ended:
 			ended = nil
-			timer := time.NewTimer(s.c.closeTimeout)
+			timer := time.NewTimer(s.closeTimeout)
 			defer timer.Stop()
 			expired = timer.C
 		case <-expired:

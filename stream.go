@@ -161,7 +161,7 @@ func (r *Response) Wait() error {
 
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
-	s := &stream{c: defaults(), done: make(chan struct{})}
+	s := &stream{done: make(chan struct{})}
 	s.finish(ErrClosed)
 	return s
 }()
@@ -176,7 +176,12 @@ func (r *Response) stream() *stream {
 // stream is one execution's connection: the loop that reads it, what is sent
 // over it, and how it ends.
 type stream struct {
-	c    *config
+	// Of the options, what is needed while it lives: a stream keeps no config alive.
+	mailbox      chan<- Message
+	closeTimeout time.Duration
+	autoPong     bool
+	direct       bool // the handler is the user's
+
 	resp *Response // of the connection that is open now
 	conn net.Conn
 	in   wire.Reader
@@ -207,7 +212,10 @@ type stream struct {
 }
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
-	s := &stream{c: c, resp: a.resp, wrapped: a.wrapped, life: ctx.Done(), done: make(chan struct{})}
+	s := &stream{
+		resp: a.resp, wrapped: a.wrapped, life: ctx.Done(), done: make(chan struct{}),
+		mailbox: c.mailbox, direct: c.handler != nil, autoPong: !c.noAutoPong, closeTimeout: c.closeTimeout,
+	}
 	a.resp.s = s
 	s.out.err = ErrClosed // until there is a connection
 	switch {
@@ -222,7 +230,7 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 		s.handler = s.toPull
 	}
 	if a.open != nil && a.open.client == nil {
-		s.attach(a.open)
+		s.attach(c, a.open)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, func() { s.giveUp(ctx) })
@@ -231,18 +239,18 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 }
 
 // attach puts an opened connection under the stream.
-func (s *stream) attach(h *handshake) {
+func (s *stream) attach(c *config, h *handshake) {
 	s.conn, s.cancel = h.conn.Conn, h.cancel
 	src, try := sourceOf(s.conn)
 	s.src = src
-	s.out.conn, s.out.try, s.out.timeout, s.out.err = s.conn, try, s.c.writeTimeout, nil
+	s.out.conn, s.out.try, s.out.timeout, s.out.err = s.conn, try, c.writeTimeout, nil
 	var inflate *wire.Inflate
 	if h.deflate != nil {
 		inflate = wire.NewInflate(*h.deflate)
 		s.out.deflate = wire.NewDeflate(*h.deflate)
 		s.out.minimum = deflateThreshold(h.deflate)
 	}
-	s.in.Init(s.c.maxMessage, inflate)
+	s.in.Init(c.maxMessage, inflate)
 	s.in.Prime(h.conn.rest)
 }
 
@@ -257,8 +265,8 @@ func deflateThreshold(p *wire.DeflateParams) int {
 }
 
 // start greets the peer with what OnOpen says, before anything else is sent.
-func (s *stream) start() error {
-	if s.c.onOpen == nil {
+func (s *stream) start(onOpen func(*Response) Directive) error {
+	if onOpen == nil {
 		return nil
 	}
 	ok := false
@@ -269,7 +277,7 @@ func (s *stream) start() error {
 	}()
 	s.borrow()
 	defer s.giveBack()
-	d := s.callOnOpen()
+	d := s.callOnOpen(onOpen)
 	ok = true
 	if err := s.reply(d, nil); err != nil {
 		err = s.violated(err)
@@ -289,12 +297,12 @@ func (s *stream) run() {
 		}
 	}()
 	err := s.fail("stream", s.serve())
-	if err != nil && s.c.handler != nil {
+	if err != nil && s.direct {
 		s.call(Event{Err: err})
 	}
 	ok = true
 	s.finish(err)
-	if s.c.mailbox != nil {
+	if s.mailbox != nil {
 		s.lastMessage(err)
 	}
 }
@@ -402,7 +410,7 @@ func (s *stream) parse() ([]Frame, error) {
 			break
 		}
 		frames = append(frames, Frame{Kind: kinds[f.Op&15], Data: f.Data, Code: websocket.StatusCode(f.Code)})
-		if f.Op == wire.OpPing && !s.c.noAutoPong {
+		if f.Op == wire.OpPing && s.autoPong {
 			b.out = append(b.out, Frame{Kind: KindPong, Data: f.Data})
 		}
 	}
@@ -421,7 +429,7 @@ func (s *stream) dispatch(frames []Frame) (over bool, err error) {
 		s.batch.out = s.batch.out[:0]
 		return peer != nil, nil
 	}
-	if s.c.handler == nil {
+	if !s.direct {
 		// Handing over may have to wait for a reader, and pings do not wait.
 		if err := s.reply(Directive{}, nil); err != nil {
 			return false, err
@@ -527,9 +535,9 @@ func (s *stream) call(in Event) Directive {
 	return d
 }
 
-func (s *stream) callOnOpen() Directive {
+func (s *stream) callOnOpen(onOpen func(*Response) Directive) Directive {
 	s.calling.Store(true)
-	d := s.c.onOpen(s.resp)
+	d := onOpen(s.resp)
 	s.calling.Store(false)
 	return d
 }
