@@ -107,11 +107,11 @@ func TestStreamErrors(t *testing.T) {
 				r := connect(context.Background(), c)
 				id, _ := p.wantRequest()
 				tt.bad(p, id)
+				synctest.Wait() // it is all there before anything is read
 				o := <-r
 				if err := o.err; err == nil {
 					_, err = io.Copy(io.Discard, o.s)
 					if err == nil { // the peer's side had ended well before
-						synctest.Wait()
 						_, err = o.s.Write([]byte("x"))
 					}
 					isReset(is, err, tt.code, false)

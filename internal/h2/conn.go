@@ -218,10 +218,7 @@ func (c *Conn) fail(err error, bye farewell) {
 	c.mu.Lock()
 	streams, last := c.shutdown(err, bye)
 	c.mu.Unlock()
-	for _, s := range streams {
-		s.failReceive(err)
-	}
-	c.idle(last)
+	c.finish(streams, err, last)
 }
 
 // lost ends the connection and all its streams because its socket failed.
@@ -235,16 +232,24 @@ func (c *Conn) lost(err error) {
 		err = fmt.Errorf("%w (after GOAWAY with %v %q)", err, c.goAway.Code, c.goAway.Debug)
 	}
 	c.socketFailed = true
+	streams, last := c.shutdown(err, farewell{})
 	c.mu.Unlock()
-	c.nc.Close()
-	c.fail(err, farewell{})
+	c.nc.Close() // after c.err is set, since it makes the reader and the writer fail too
+	c.finish(streams, err, last)
+}
+
+// finish is the part of an end that needs the lock of each stream.
+func (c *Conn) finish(streams []*Stream, err error, last bool) {
+	for _, s := range streams {
+		s.failReceive(err)
+	}
+	c.idle(last)
 }
 
 // shutdown makes the writer flush what is queued and close the socket, which ends the reader.
 // It returns the streams whose receiving half must fail too. c.mu is held.
 func (c *Conn) shutdown(err error, bye farewell) (streams []*Stream, last bool) {
 	if c.err != nil {
-		c.outReady.Signal()
 		return nil, false
 	}
 	c.err = err

@@ -190,6 +190,7 @@ func TestReceiveStreamWindow(t *testing.T) {
 		is.Equal(f.StreamID, s.id)
 		is.Equal(f.uint32(), uint32(500))
 		p.data(s.id, false, strings.Repeat("y", 500))
+		synctest.Wait()
 		readString(is, s, 1000)
 		is.Equal(p.want(http2.FrameWindowUpdate).uint32(), uint32(1000))
 

@@ -423,8 +423,5 @@ func (c *Conn) onGoAway(f *http2.GoAwayFrame) {
 		}
 	}
 	c.mu.Unlock()
-	for _, s := range doomed {
-		s.failReceive(away)
-	}
-	c.idle(last)
+	c.finish(doomed, away, last)
 }
