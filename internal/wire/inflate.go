@@ -9,19 +9,15 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-const (
-	// deflateTail is what RFC 7692 section 7.2.2 puts back behind a message, and an empty final
-	// block, from which the decoder knows the end.
-	deflateTail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
-
-	maxWindow = 32 << 10 // of DEFLATE, RFC 1951
-)
+// deflateTail is what RFC 7692 section 7.2.2 puts back behind a message, and an empty final block,
+// from which the decoder knows the end.
+const deflateTail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
 
 // Inflate decompresses the messages of one connection. Between them it holds the server's window, as
 // far as that is filled; what else it needs to work it borrows.
 type Inflate struct {
 	window  int // how far back the server may refer into earlier messages
-	history []byte
+	history history
 	out     *buffer   // out.data[out.start:out.end] is the message being inflated
 	full    []*buffer // hold earlier messages of the batch
 	class   uint8     // of the next out
@@ -92,7 +88,11 @@ func (z *Inflate) inflate(p []byte, limit int) *Error {
 		}
 		atEnd := d.src.Len() == 0 || d.src.Len() == len(deflateTail)
 		if z.window > 0 || !atEnd {
-			z.remember(z.out.data[z.out.start+from : z.out.end])
+			window := z.window
+			if window == 0 {
+				window = maxWindow // inside this message
+			}
+			z.history.add(z.out.data[z.out.start+from:z.out.end], window)
 		}
 		if atEnd {
 			return nil
@@ -143,28 +143,6 @@ func (z *Inflate) grow(limit int) *buffer {
 	z.class = max(z.class, n.class)
 	z.out = n
 	return n
-}
-
-// remember adds p to the history. That keeps a little more than the window, so that its front is
-// dropped only once in many messages.
-func (z *Inflate) remember(p []byte) {
-	window := z.window
-	if window == 0 {
-		window = maxWindow // between the final blocks inside one message
-	}
-	most := window + window/4
-	switch need := len(z.history) + len(p); {
-	case len(p) >= window:
-		z.history, p = z.history[:0], p[len(p)-window:]
-	case need > most:
-		drop := need - window
-		z.history = z.history[:copy(z.history, z.history[drop:])]
-	}
-	if need := len(z.history) + len(p); need > cap(z.history) {
-		grown := make([]byte, 0, min(max(need, 2*cap(z.history), 512), most))
-		z.history = append(grown, z.history...)
-	}
-	z.history = append(z.history, p...)
 }
 
 // forget reuses the memory of the messages so far.

@@ -1,0 +1,100 @@
+package wire
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/klauspost/compress/flate"
+)
+
+// ownWindow is how much of the client's window is kept between messages: with more of it a borrowed
+// compressor would take longer to learn it than a message takes.
+const ownWindow = 4 << 10
+
+// Deflate compresses the messages of one connection. Between them it holds at most ownWindow and a
+// quarter of it; the compressor, of about 800 KB, is borrowed for each message. If no other
+// connection had that meanwhile it goes on with the whole window.
+type Deflate struct {
+	bits     int
+	takeover bool
+	history  history
+	point    point
+}
+
+// point is a place in the sequence of messages of one connection.
+type point struct{ connection, message uint64 }
+
+var connections atomic.Uint64
+
+// NewDeflate returns the compressor of a connection for which p was agreed.
+func NewDeflate(p DeflateParams) *Deflate {
+	d := &Deflate{bits: p.ClientMaxWindowBits, takeover: !p.ClientNoContextTakeover}
+	d.Reset()
+	return d
+}
+
+// compressor is a flate writer that appends to out.
+type compressor struct {
+	flate *flate.Writer
+	out   []byte
+	at    point // whose window it has
+}
+
+func (c *compressor) Write(p []byte) (int, error) {
+	c.out = append(c.out, p...)
+	return len(p), nil
+}
+
+// compressors are pooled by the bits of their windows.
+var compressors [16]sync.Pool
+
+func newCompressor(bits int) *compressor {
+	if c, ok := compressors[bits].Get().(*compressor); ok {
+		return c
+	}
+	c := &compressor{}
+	var err error
+	if bits == 15 {
+		c.flate, err = flate.NewWriter(c, flate.BestSpeed)
+	} else {
+		c.flate, err = flate.NewWriterWindow(c, 1<<bits)
+	}
+	if err != nil {
+		panic(err) // bits are 8 to 15
+	}
+	return c
+}
+
+// Append appends the compressed form of a whole message, without the four bytes that RFC 7692
+// section 7.2.1 has removed. It is to be sent before the next call, or Reset called.
+func (d *Deflate) Append(dst, payload []byte) []byte {
+	c := newCompressor(d.bits)
+	if !d.takeover || c.at != d.point {
+		c.flate.ResetDict(c, d.history)
+	}
+	c.out = dst
+	// Neither fails: Write does not.
+	_, _ = c.flate.Write(payload)
+	_ = c.flate.Flush()
+	dst = c.out[:len(c.out)-4]
+	c.out = nil
+	if d.takeover {
+		d.history.add(payload, min(ownWindow, 1<<d.bits))
+		d.point.message++
+		c.at = d.point
+	}
+	compressors[d.bits].Put(c)
+	return dst
+}
+
+// Reset makes the next message independent of those before, which may then have been lost.
+func (d *Deflate) Reset() {
+	d.history = d.history[:0]
+	d.point = point{connection: connections.Add(1)}
+}
+
+// Release gives back what d holds. It is as after Reset.
+func (d *Deflate) Release() {
+	d.Reset()
+	d.history = nil
+}

@@ -1,0 +1,184 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+)
+
+// strict is a slow DEFLATE decoder, straight from RFC 1951, that also holds the sender to its window. It
+// decodes one message after another, as RFC 7692 has them.
+type strict struct {
+	window int
+	out    []byte // of all messages so far: the sender may refer to the last window bytes
+	in     []byte
+	pos    int // in bits
+}
+
+var errShort = errors.New("input ends inside a block")
+
+func (s *strict) bits(n int) int {
+	v := 0
+	for i := range n {
+		if s.pos>>3 >= len(s.in) {
+			panic(errShort)
+		}
+		v |= int(s.in[s.pos>>3]>>(s.pos&7)&1) << i
+		s.pos++
+	}
+	return v
+}
+
+type huffman struct {
+	count  [16]int
+	symbol []int
+}
+
+func newHuffman(lengths []int) huffman {
+	h := huffman{symbol: make([]int, len(lengths))}
+	for _, n := range lengths {
+		h.count[n]++
+	}
+	h.count[0] = 0
+	var at [16]int
+	for i := 1; i < 15; i++ {
+		at[i+1] = at[i] + h.count[i]
+	}
+	for i, n := range lengths {
+		if n > 0 {
+			h.symbol[at[n]] = i
+			at[n]++
+		}
+	}
+	left := 1
+	for i := 1; i < 16; i++ {
+		if left = left<<1 - h.count[i]; left < 0 {
+			panic(errors.New("oversubscribed code"))
+		}
+	}
+	return h
+}
+
+func (s *strict) symbol(h huffman) int {
+	code, first, index := 0, 0, 0
+	for n := 1; n < 16; n++ {
+		code |= s.bits(1)
+		if code-h.count[n] < first {
+			return h.symbol[index+code-first]
+		}
+		index += h.count[n]
+		first = (first + h.count[n]) << 1
+		code <<= 1
+	}
+	panic(errors.New("no such code"))
+}
+
+var fixedLengths = func() (l [288]int) {
+	for i := range l {
+		switch {
+		case i < 144 || i >= 280:
+			l[i] = 8
+		case i < 256:
+			l[i] = 9
+		default:
+			l[i] = 7
+		}
+	}
+	return l
+}()
+
+func (s *strict) trees() (huffman, huffman) {
+	literals, distances, n := s.bits(5)+257, s.bits(5)+1, s.bits(4)+4
+	var lengths [19]int
+	for _, i := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}[:n] {
+		lengths[i] = s.bits(3)
+	}
+	h := newHuffman(lengths[:])
+	var l []int
+	for len(l) < literals+distances {
+		switch sym := s.symbol(h); {
+		case sym < 16:
+			l = append(l, sym)
+		case sym == 16:
+			for range 3 + s.bits(2) {
+				l = append(l, l[len(l)-1])
+			}
+		case sym == 17:
+			l = append(l, make([]int, 3+s.bits(3))...)
+		default:
+			l = append(l, make([]int, 11+s.bits(7))...)
+		}
+	}
+	return newHuffman(l[:literals]), newHuffman(l[literals : literals+distances])
+}
+
+func (s *strict) codes(lit, dist huffman) {
+	for {
+		sym := s.symbol(lit)
+		switch {
+		case sym < 256:
+			s.out = append(s.out, byte(sym))
+			continue
+		case sym == 256:
+			return
+		case sym > 285:
+			panic(errors.New("no such length"))
+		}
+		length := 258
+		switch n := sym - 257; {
+		case n < 8:
+			length = 3 + n
+		case n < 28:
+			extra := (n - 4) / 4
+			length = 3 + (4+n%4)<<extra + s.bits(extra)
+		}
+		d := s.symbol(dist)
+		if d > 3 {
+			extra := d/2 - 1
+			d = (2+d%2)<<extra + s.bits(extra)
+		}
+		if d++; d > s.window || d > len(s.out) {
+			panic(fmt.Errorf("distance %d in a window of %d", d, s.window))
+		}
+		for range length {
+			s.out = append(s.out, s.out[len(s.out)-d])
+		}
+	}
+}
+
+// message decodes one message.
+func (s *strict) message(p []byte) (out []byte, err error) {
+	s.in, s.pos = append(append([]byte(nil), p...), "\x00\x00\xff\xff"...), 0
+	from := len(s.out)
+	defer func() {
+		if e := recover(); e != nil {
+			err = e.(error)
+		}
+	}()
+	for s.pos < 8*len(s.in) {
+		final := s.bits(1) == 1
+		switch s.bits(2) {
+		case 0:
+			s.pos = (s.pos + 7) &^ 7
+			n := s.bits(16)
+			if s.bits(16) != n^0xffff {
+				panic(errors.New("stored length"))
+			}
+			for range n {
+				s.out = append(s.out, byte(s.bits(8)))
+			}
+		case 1:
+			s.codes(newHuffman(fixedLengths[:]), newHuffman([]int{0: 5, 29: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 7: 5, 8: 5, 9: 5, 10: 5, 11: 5,
+				12: 5, 13: 5, 14: 5, 15: 5, 16: 5, 17: 5, 18: 5, 19: 5, 20: 5, 21: 5, 22: 5, 23: 5, 24: 5, 25: 5, 26: 5, 27: 5, 28: 5}))
+		case 2:
+			s.codes(s.trees())
+		default:
+			panic(errors.New("block type 3"))
+		}
+		if final {
+			if s.pos = (s.pos + 7) &^ 7; s.pos == 8*len(p) {
+				break // the empty block that is to follow is missing: no harm
+			}
+		}
+	}
+	return s.out[from:], nil
+}
