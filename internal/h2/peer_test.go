@@ -64,15 +64,21 @@ func bubble(t *testing.T, cfg Config, settings []http2.Setting, f func(is *is.I,
 // newPeer starts a client and reads its preface.
 func newPeer(is *is.I, cfg Config) (*Conn, *peer) {
 	client, server := net.Pipe()
-	p := &peer{is: is, nc: server, fr: http2.NewFramer(server, nil), dec: hpack.NewDecoder(4096, nil)}
-	p.fr.AllowIllegalWrites = true
-	p.enc = hpack.NewEncoder(&p.block)
+	p := serve(is, server)
 	c := NewConn(client, cfg)
 	preface := make([]byte, len(http2.ClientPreface))
 	_, err := io.ReadFull(server, preface)
 	is.NoErr(err)
 	is.Equal(string(preface), http2.ClientPreface)
 	return c, p
+}
+
+// serve makes a peer of the server's end of a connection.
+func serve(is *is.I, nc net.Conn) *peer {
+	p := &peer{is: is, nc: nc, fr: http2.NewFramer(nc, nil), dec: hpack.NewDecoder(4096, nil)}
+	p.fr.AllowIllegalWrites = true
+	p.enc = hpack.NewEncoder(&p.block)
+	return p
 }
 
 // hello exchanges SETTINGS, with extended CONNECT allowed.
