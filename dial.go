@@ -87,7 +87,7 @@ func (t *trip) fail(ctx context.Context, err error) error {
 		err = why
 	}
 	phase := t.phase.Load().(string)
-	if phase == phaseProxy {
+	if phase == phaseProxy && t.via != nil {
 		err = &proxyError{proxyName(t.via), withoutURL(err)}
 	}
 	return fail(phase, t.url, err)

@@ -102,9 +102,6 @@ func (t *trip) chooseProxy() error {
 
 // proxyName is how errors call a proxy: without its credentials.
 func proxyName(via *url.URL) string {
-	if via == nil {
-		return "(none yet)"
-	}
 	return via.Scheme + "://" + via.Host
 }
 

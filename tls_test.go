@@ -1,0 +1,177 @@
+package reqws
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+func TestServerName(t *testing.T) {
+	elsewhere := context.WithValue(t.Context(), hopKey{}, &hop{elsewhere: true})
+	tests := []struct {
+		name     string
+		ctx      context.Context
+		host     string
+		hostname string
+		config   string // ServerName in the user's configuration
+		want     string // SNI
+	}{
+		{"the URL's host", t.Context(), "a.example.com", "", "", "a.example.com"},
+		{"with a port", t.Context(), "a.example.com:8443", "", "", "a.example.com"},
+		{"with a dot at the end", t.Context(), "a.example.com.", "", "", "a.example.com"},
+		{"an IP address has no SNI", t.Context(), "127.0.0.1", "", "", ""},
+		{"IPv6", t.Context(), "[::1]:8443", "", "", ""},
+		{"IPv6 with a zone", t.Context(), "[::1%25lo]", "", "", ""},
+		{"Hostname", t.Context(), "127.0.0.1", "b.example.com", "", "b.example.com"},
+		{"Hostname that is an address", t.Context(), "a.example.com", "[::1]", "", ""},
+		{"Hostname, after a redirect to another origin", elsewhere, "a.example.com", "b.example.com", "", "a.example.com"},
+		{"TLSConfig before Hostname", t.Context(), "a.example.com", "b.example.com", "c.example.com", "c.example.com"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.Accept()))
+			config := srv.TLSConfig()
+			config.ServerName = tt.config
+			opts := []Option{DialContext(srv.DialContext), TLSConfig(config)}
+			if tt.hostname != "" {
+				opts = append(opts, Hostname(tt.hostname))
+			}
+			resp, err := handshakeOver(tt.ctx, "wss://"+tt.host, opts...)
+			is.NoErr(err)
+			is.NoErr(resp.Body.Close())
+			got := srv.Requests()[0].TLS
+			is.Equal(got.ServerName, tt.want)
+			is.Equal(got.NegotiatedProtocol, "http/1.1")
+		})
+	}
+}
+
+func TestTLSErrors(t *testing.T) {
+	refused := errors.New("not the pinned key")
+	rejects := reqwstest.Script(reqwstest.ExpectTLSError())
+	tests := []struct {
+		name   string
+		server []reqwstest.Option
+		change func(*tls.Config)
+		host   string
+		err    string
+		is     error
+		as     any
+	}{
+		{"unknown authority", []reqwstest.Option{rejects}, func(c *tls.Config) { c.RootCAs = x509.NewCertPool() }, "example.com",
+			"certificate signed by unknown authority", nil, new(x509.UnknownAuthorityError)},
+		{"another name", []reqwstest.Option{rejects}, func(*tls.Config) {}, "else.where",
+			"certificate is valid for", nil, new(x509.HostnameError)},
+		{"pinning", []reqwstest.Option{rejects}, func(c *tls.Config) { c.VerifyConnection = func(tls.ConnectionState) error { return refused } }, "example.com",
+			"not the pinned key", refused, nil},
+		{"no common protocol", []reqwstest.Option{rejects, reqwstest.ALPN("h3")}, func(*tls.Config) {}, "example.com",
+			"the peer has none of the protocols offered (http/1.1): remote error: tls: no application protocol", nil, nil},
+		{"no common version", []reqwstest.Option{rejects}, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "example.com",
+			"protocol version not supported", nil, nil},
+		{"no client certificate", []reqwstest.Option{rejects, reqwstest.RequireClientCert()}, func(c *tls.Config) { c.Certificates = nil }, "example.com",
+			"certificate required", nil, nil},
+		{"no client certificate, TLS 1.2", []reqwstest.Option{rejects, reqwstest.RequireClientCert()}, func(c *tls.Config) {
+			c.Certificates, c.MaxVersion = nil, tls.VersionTLS12
+		}, "example.com", "remote error: tls: ", nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, append(tt.server, reqwstest.TLS())...)
+			config := srv.TLSConfig()
+			config.ServerName = ""
+			tt.change(config)
+			_, err := handshakeOver(t.Context(), "wss://"+tt.host+"/p?token=secret", DialContext(srv.DialContext), TLSConfig(config), Protocols(HTTP1))
+			is.True(err != nil)
+			is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://"+tt.host+"/p: "))
+			is.True(strings.Contains(err.Error(), tt.err))
+			is.True(!strings.Contains(err.Error(), "secret"))
+			is.True(tt.is == nil || errors.Is(err, tt.is))
+			is.True(tt.as == nil || errors.As(err, tt.as))
+		})
+	}
+}
+
+func TestServerWithoutTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := lan{"host:443": func(conn net.Conn) {
+			conn.Read(make([]byte, 1))
+			conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			silent(conn)
+		}}
+		_, err := handshakeOver(t.Context(), "wss://host", DialContext(srv.dial))
+		is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://host: the peer speaks HTTP without TLS: "))
+	})
+}
+
+func TestClientCertificate(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.NewTLS(t, reqwstest.RequireClientCert(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
+	config := srv.TLSConfig()
+	echoes(t, opens(t, srv.URL, TLSConfig(config)))
+
+	certificate := config.Certificates[0]
+	config.Certificates = nil
+	type key struct{}
+	asked := false
+	config.GetClientCertificate = func(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		asked = info.Context().Value(key{}) == "value"
+		return &certificate, nil
+	}
+	resp, err := handshakeOver(context.WithValue(t.Context(), key{}, "value"), srv.URL, TLSConfig(config))
+	is.NoErr(err)
+	is.True(asked) // with the values of the caller's ctx
+	echoes(t, resp.Body.(*openConn))
+	is.NoErr(resp.Body.Close())
+}
+
+func TestServerWithoutALPN(t *testing.T) {
+	srv := reqwstest.NewTLS(t, reqwstest.ALPN(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
+	echoes(t, opens(t, srv.URL, TLSConfig(srv.TLSConfig())))
+	echoes(t, opens(t, srv.URL, TLSConfig(srv.TLSConfig()), Protocols(HTTP2, HTTP1)))
+}
+
+// The user goes on using the configuration while it is in use here.
+func TestCallersTLSConfigIsNotChanged(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.NewTLS(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+	config := srv.TLSConfig()
+	config.ServerName, config.NextProtos = "", []string{"mine"}
+	tr := newTransport(defaults().with([]Option{TLSConfig(config)}))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			resp, err := tr.RoundTrip(opening(t.Context(), srv.URL))
+			is.NoErr(err)
+			is.NoErr(resp.Body.Close())
+		})
+		config.ServerName = ""
+	}
+	wg.Wait()
+	is.Equal(config.NextProtos, []string{"mine"})
+	is.Equal(config.ServerName, "")
+}
+
+func TestCheckHostname(t *testing.T) {
+	for _, good := range []string{"example.com", "a", "a-b.example.", "xn--bcher-kva.example", "_srv.example", "127.0.0.1", "[::1]", "[2001:db8::1]", strings.Repeat("a", 63) + ".example"} {
+		is.New(t).NoErr(checkHostname(good))
+	}
+	for _, bad := range []string{"", ".", "a..b", ".a", "a b", "a/b", "a:80", "[::1]:80", "::1", "[127.0.0.1]", "bücher.example", "a\r\nX: y", "user@host", "*",
+		strings.Repeat("a", 64), strings.Repeat("abc.", 64)} {
+		is.New(t).True(checkHostname(bad) != nil)
+	}
+	err := defaults().with([]Option{Hostname("a b")}).err()
+	is.New(t).Equal(err.Error(), `reqws: option Hostname: "a b" is no host name`)
+}
