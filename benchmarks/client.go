@@ -27,9 +27,9 @@ type client interface {
 	// same type and bytes.
 	run(t target, reply bool, got received) error
 
-	// open connects and returns, with what the library needs to notice messages
-	// left running in the background.
-	open(t target, got received) (conn, error)
+	// opener returns a function that connects, as often as it is called, and leaves
+	// in the background what the library needs to notice messages.
+	opener(t target, got received) func() (conn, error)
 }
 
 // part is what a client stands for in a table.
@@ -73,13 +73,15 @@ func (l *library) run(t target, reply bool, got received) error {
 	return s.loop(reply, got)
 }
 
-func (l *library) open(t target, got received) (conn, error) {
-	s, err := l.dial(t)
-	if err != nil {
-		return nil, err
+func (l *library) opener(t target, got received) func() (conn, error) {
+	return func() (conn, error) {
+		s, err := l.dial(t)
+		if err != nil {
+			return nil, err
+		}
+		go s.loop(false, got)
+		return s, nil
 	}
-	go s.loop(false, got)
-	return s, nil
 }
 
 var (

@@ -8,8 +8,8 @@ func handshakes(label string, where func(address) target) workload {
 		clients: append([]client{reqwsClient}, peers...),
 		measure: func(s *remote, p plan, c client) (figure, error) {
 			m := newMeter(p.slice, p.least, 1, 0)
-			for t := where(s.address); ; {
-				conn, err := c.open(t, func(int, int) bool { return true })
+			for open := c.opener(where(s.address), func(int, int) bool { return true }); ; {
+				conn, err := open()
 				if err != nil {
 					return figure{}, err
 				}

@@ -103,10 +103,13 @@ func idleProcess() error {
 		return err
 	}
 	var messages atomic.Int64
-	got := func(n, _ int) bool { messages.Add(int64(n)); return true }
+	connect := c.opener(target{url: o.URL}, func(n, _ int) bool {
+		messages.Add(int64(n))
+		return true
+	})
 	open := func(n int) error {
 		for range n {
-			if _, err := c.open(target{url: o.URL}, got); err != nil {
+			if _, err := connect(); err != nil {
 				return err
 			}
 		}

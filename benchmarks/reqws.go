@@ -72,12 +72,15 @@ func answering(got received) reqws.Handler {
 	})
 }
 
-func (l reqwsLibrary) open(t target, got received) (conn, error) {
-	resp, err := l.request(t, reading(got)).Do(context.Background())
-	if err != nil {
-		return nil, err
+func (l reqwsLibrary) opener(t target, got received) func() (conn, error) {
+	r := l.request(t, reading(got))
+	return func() (conn, error) {
+		resp, err := r.Do(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		return reqwsConn{resp}, nil
 	}
-	return reqwsConn{resp}, nil
 }
 
 type reqwsConn struct{ *reqws.Response }

@@ -112,10 +112,10 @@ func senders() workload {
 // sending sends n messages twice, the first time to warm up.
 func sending(c client, t target, goroutines, n int, message func(i int) []byte) (figure, error) {
 	acknowledged := make(chan struct{}, 1)
-	s, err := c.open(t, func(int, int) bool {
+	s, err := c.opener(t, func(int, int) bool {
 		acknowledged <- struct{}{}
 		return true
-	})
+	})()
 	if err != nil {
 		return figure{}, err
 	}
