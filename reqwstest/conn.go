@@ -60,50 +60,48 @@ func (c *Conn) serve() {
 	if c.srv.tls {
 		c.startTLS()
 	}
-	ok := false
-	defer func() { // also when a Do step left by runtime.Goexit
-		if !ok {
-			c.finish(broken)
-		}
-	}()
+	err := errGoexit // stays if a Do step ends the goroutine, as t.FailNow does
+	defer func() { c.finish(err) }()
+	if err = c.playScript(); err == nil {
+		c.finish(nil)
+		c.linger()
+	}
+}
+
+var errGoexit = errors.New("left by runtime.Goexit, as t.FailNow does")
+
+func (c *Conn) playScript() error {
 	for i, s := range c.script.steps {
 		c.srv.mu.Lock()
 		c.step, c.current = i+1, s
 		c.srv.mu.Unlock()
 		if err := s.run(c); err != nil {
-			ok = c.stop(err)
-			return
+			return err
 		}
 	}
-	ok = true
-	c.finish(played)
-	c.linger()
+	return nil
 }
 
-// stop ends the script early, and reports whether its state is settled.
-func (c *Conn) stop(err error) bool {
-	if errors.Is(err, errStalled) {
-		return true
-	}
-	if c.srv.ctx.Err() == nil {
-		c.srv.fail("%s: %v", c.whereLocked(), err)
-		return false
-	}
-	return true // cut off by the test's end: that is reported as not finished
-}
-
-func (c *Conn) finish(st state) {
+// finish ends the script, once, and reports its failure if there is one. A script
+// that the end of the test cuts off stays unfinished.
+func (c *Conn) finish(err error) {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
-	if c.state == playing {
-		c.state = st
+	switch {
+	case c.state != playing:
+		return
+	case err == nil:
+		c.state = played
+	case c.srv.ctx.Err() == nil:
+		c.state = broken
+		c.srv.failLocked("%s: %v", c.where(), err)
 	}
 	c.srv.settleLocked()
 }
 
-// linger sends a FIN and takes what the client still sends, until that closes:
-// closing at once would make an RST of it, by which clients lose what they have
-// not yet read.
+// linger sends a FIN and takes what the client still sends, until that closes too.
+// Closing at once would make the system send an RST where bytes were left unread,
+// and the client would see a failure in place of the end.
 func (c *Conn) linger() {
 	c.CloseWrite()
 	for c.inside {
@@ -130,12 +128,6 @@ func (c *Conn) where() string {
 		return fmt.Sprintf("connection %d (%s)", c.n, c.script.at)
 	}
 	return fmt.Sprintf("connection %d, step %d %s (%s)", c.n, c.step, c.current.name, c.current.at)
-}
-
-func (c *Conn) whereLocked() string {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	return c.where()
 }
 
 // Number is 1 for the server's first connection, and so on.
@@ -286,7 +278,7 @@ func (c *Conn) Reset() error {
 // startTLS makes the rest of the connection TLS. The handshake happens at the
 // first read or write.
 func (c *Conn) startTLS() {
-	c.tls = tls.Server(bufferedConn{c.raw, c.r}, c.srv.serverTLS())
+	c.tls = tls.Server(bufferedConn{c.nc, c.r}, c.srv.serverTLS())
 	c.nc = c.tls
 	c.r = bufio.NewReaderSize(c.tls, 4096)
 }

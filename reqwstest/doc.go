@@ -5,8 +5,8 @@
 //
 //	srv := reqwstest.New(t, reqwstest.Script(
 //		reqwstest.Accept(),
-//		reqwstest.SendText("ping me"),
-//		reqwstest.ExpectPing(""),
+//		reqwstest.SendText("hello"),
+//		reqwstest.ExpectText("hello yourself"),
 //		reqwstest.SendClose(1000, ""),
 //		reqwstest.ExpectClose(1000, ""),
 //	))

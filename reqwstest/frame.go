@@ -105,14 +105,24 @@ func Fragments(n int, f Frame) []Frame {
 // Deflate returns the frame with its payload compressed and RSV1 set, as
 // permessage-deflate wants it (RFC 7692, section 7.2.1). The result refers to
 // nothing sent before, so that it is legal with and without context takeover.
-func Deflate(f Frame) Frame {
+func Deflate(f Frame) Frame { return DeflateStream(f)[0] }
+
+// DeflateStream compresses messages with context takeover: each may refer to those
+// before it (RFC 7692, section 7.2.3.2), so that they must be sent in this order
+// and nothing compressed otherwise before them.
+func DeflateStream(frames ...Frame) []Frame {
 	var buf bytes.Buffer
 	w, _ := flate.NewWriter(&buf, flate.BestCompression) // only a bad level is an error
-	w.Write(f.Payload)
-	w.Flush()
-	f.RSV |= RSV1
-	f.Payload = bytes.TrimSuffix(buf.Bytes(), []byte("\x00\x00\xff\xff"))
-	return f
+	out := make([]Frame, len(frames))
+	for i, f := range frames {
+		buf.Reset()
+		w.Write(f.Payload)
+		w.Flush()
+		f.RSV |= RSV1
+		f.Payload = bytes.Clone(bytes.TrimSuffix(buf.Bytes(), []byte("\x00\x00\xff\xff")))
+		out[i] = f
+	}
+	return out
 }
 
 // String describes the frame in a few words: text "hello", close 1000 "bye".

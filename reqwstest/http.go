@@ -6,6 +6,7 @@ import (
 	"crypto/sha1"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -70,7 +71,10 @@ func (c *Conn) readHead() ([]byte, error) {
 			}
 			return head, err
 		}
-		if strings.TrimRight(string(line), "\r\n") == "" {
+		if !bytes.HasSuffix(line, []byte("\r\n")) {
+			return head, errors.New("a line that does not end in CR LF")
+		}
+		if len(line) == 2 {
 			return head, nil
 		}
 	}

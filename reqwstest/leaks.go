@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -17,7 +16,7 @@ const module = "github.com/reqws/reqws"
 // packages count if their import path is given too. Call it before anything that
 // has a cleanup of its own, such as New, and not in tests with t.Parallel, where
 // other tests' goroutines would count.
-func NoLeaks(tb testing.TB, packages ...string) {
+func NoLeaks(tb TB, packages ...string) {
 	tb.Helper()
 	before := goroutines()
 	paths := append([]string{module}, packages...)
@@ -82,7 +81,7 @@ func eventually(ok func() bool) bool {
 // NoFDLeaks fails the test if at its end sockets or pipes are open that were not
 // when it was called. It looks in /proc/self/fd, and does nothing where there is
 // none. As with NoLeaks, call it first, and not in parallel tests.
-func NoFDLeaks(tb testing.TB) {
+func NoFDLeaks(tb TB) {
 	tb.Helper()
 	before := descriptors()
 	tb.Cleanup(func() {

@@ -15,9 +15,10 @@ const defaultBuffer = 64 << 10
 // a Write returns once its bytes are buffered (64 KiB each way) and blocks only
 // while the buffer is full; deadlines end in os.ErrDeadlineExceeded; after Close
 // the peer reads what is left and then io.EOF, and its writes fail with
-// syscall.EPIPE. Both ends have CloseWrite (half-close) and Reset (the peer gets
-// syscall.ECONNRESET at once). Nothing in it waits for the operating system, so
-// it works in testing/synctest bubbles.
+// syscall.EPIPE. Both ends have the methods CloseWrite() error (half-close) and
+// Reset() error (the peer reads what is left and then gets syscall.ECONNRESET).
+// Nothing in it waits for the operating system, so it works in testing/synctest
+// bubbles.
 func Pipe() (client, server net.Conn) {
 	c, s := pipe(defaultBuffer)
 	return c, s
@@ -71,8 +72,6 @@ func (f *flow) read(p []byte) (int, error) {
 		switch {
 		case f.unread:
 			return 0, net.ErrClosed
-		case f.reset:
-			return 0, os.NewSyscallError("read", syscall.ECONNRESET)
 		case f.readBy.passed():
 			return 0, os.ErrDeadlineExceeded
 		case len(p) == 0:
@@ -82,6 +81,8 @@ func (f *flow) read(p []byte) (int, error) {
 			f.buf = f.buf[n:]
 			f.change.Broadcast()
 			return n, nil
+		case f.reset:
+			return 0, os.NewSyscallError("read", syscall.ECONNRESET)
 		case f.ended:
 			return 0, io.EOF
 		}
@@ -202,9 +203,10 @@ func (c *pipeConn) CloseWrite() error {
 	return nil
 }
 
-// Reset closes as an RST does: what is buffered is lost.
+// Reset closes as an RST does. What has arrived at the peer can still be read
+// there, as on Linux.
 func (c *pipeConn) Reset() error {
-	c.out.update(func() { c.out.reset, c.out.buf = true, nil })
+	c.out.update(func() { c.out.reset = true })
 	c.in.update(func() { c.in.reset = true })
 	return c.Close()
 }

@@ -10,13 +10,21 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
 // grace is how long the end of a test waits for scripts that are being played.
 // Only a test that fails waits so long.
 const grace = 3 * time.Second
+
+// TB is what is used of testing.TB, which implements it, as *testing.T does.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
 
 // Server plays scripts to the clients that connect to it. Its methods may be
 // called from any goroutine.
@@ -25,7 +33,7 @@ type Server struct {
 	// ws://reqwstest.test for a server in memory. It has no path.
 	URL string
 
-	tb       testing.TB
+	tb       TB
 	inMemory bool
 	tls      bool
 	alpn     []string
@@ -37,7 +45,7 @@ type Server struct {
 	work     sync.WaitGroup
 	ctx      context.Context // ends with the test
 	end      context.CancelFunc
-	done     chan struct{} // closed once no script but a repeated one is left
+	done     chan struct{} // closed once all but repeated scripts are played, or one failed
 	change   chan struct{} // tells the one that closes the server of a script's end
 	closing  sync.Once
 
@@ -84,7 +92,7 @@ func BufferSize(n int) Option { return setting(func(s *Server) { s.buffer = n })
 // end, or if more connections came than there are scripts.
 //
 // Call NoLeaks before New: cleanups run last in, first out.
-func New(tb testing.TB, options ...Option) *Server {
+func New(tb TB, options ...Option) *Server {
 	tb.Helper()
 	s := &Server{
 		tb: tb, alpn: []string{"http/1.1"}, buffer: defaultBuffer, keys: map[string]int{},
@@ -106,13 +114,13 @@ func New(tb testing.TB, options ...Option) *Server {
 }
 
 // NewTLS is New with TLS.
-func NewTLS(tb testing.TB, options ...Option) *Server {
+func NewTLS(tb TB, options ...Option) *Server {
 	tb.Helper()
 	return New(tb, append([]Option{TLS()}, options...)...)
 }
 
 // NewMemory is New with Memory.
-func NewMemory(tb testing.TB, options ...Option) *Server {
+func NewMemory(tb TB, options ...Option) *Server {
 	tb.Helper()
 	return New(tb, append([]Option{Memory()}, options...)...)
 }
@@ -274,12 +282,12 @@ func (s *Server) Conns() []*Conn {
 	return append([]*Conn(nil), s.conns...)
 }
 
-// Done is closed when every script has been played to its end, or has failed.
-// Scripts with Repeat are not waited for.
+// Done is closed when every script has been played to its end, or something has
+// failed. Scripts with Repeat are not waited for.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Wait waits for Done. It returns the first failure of a script, or ctx's error
-// with the list of what is still to be played.
+// Wait waits for Done. It returns the first failure (which the test has been told
+// already), or ctx's error with the list of what is still to be played.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case <-s.done:
@@ -373,6 +381,11 @@ func (s *Server) settleLocked() {
 			return
 		}
 	}
+	s.closeDone()
+}
+
+// closeDone closes done once. The caller holds mu.
+func (s *Server) closeDone() {
 	select {
 	case <-s.done:
 	default:
@@ -392,5 +405,6 @@ func (s *Server) failLocked(format string, args ...any) {
 	if s.failure == nil {
 		s.failure = err
 	}
+	s.closeDone()
 	s.tb.Errorf("%v", err)
 }

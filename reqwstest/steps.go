@@ -2,10 +2,12 @@ package reqwstest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -31,7 +33,7 @@ func SendPong[P ~string | ~[]byte](p P) Step { return send(Pong(p)) }
 func SendClose(code int, reason string) Step { return send(Close(code, reason)) }
 
 func send(f Frame) Step {
-	return step(func(c *Conn) error { return c.WriteFrame(f) }, "Send(%v)", f)
+	return step(func(c *Conn) error { return c.WriteFrame(f) }, "%s", call("Send", f))
 }
 
 // SendRaw sends bytes as they are, in one write.
@@ -77,7 +79,7 @@ func expect(want message) Step {
 			return fmt.Errorf("want %v, got %v%s", want, got, difference(got.payload, want.payload))
 		}
 		return nil
-	}, "Expect(%v)", want)
+	}, "%s", call("Expect", Frame{Op: want.op, Payload: want.payload}))
 }
 
 // wanted says in words what came in place of something.
@@ -89,6 +91,21 @@ func wanted(want any, err error) error {
 		return fmt.Errorf("want %v, but the client closed the connection within a frame", want)
 	}
 	return fmt.Errorf("want %v: %w", want, err)
+}
+
+// ExpectCloseCode expects a close frame next, with this code and any reason.
+func ExpectCloseCode(code int) Step {
+	return step(func(c *Conn) error {
+		want := fmt.Sprintf("close %d with any reason", code)
+		got, err := c.readMessage()
+		if err != nil {
+			return wanted(want, err)
+		}
+		if got.op != OpClose || !bytes.HasPrefix(got.payload, Close(code, "").Payload) {
+			return fmt.Errorf("want %s, got %v", want, got)
+		}
+		return nil
+	}, "ExpectCloseCode(%d)", code)
 }
 
 // ExpectOp expects a message or control frame of this kind next, whatever it holds.
@@ -160,17 +177,19 @@ func ExpectNothing(d time.Duration) Step {
 	return step(func(c *Conn) error {
 		c.nc.SetReadDeadline(time.Now().Add(d))
 		defer c.nc.SetReadDeadline(time.Time{})
-		if _, err := c.r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
-			if err != nil {
-				return wanted("nothing", err)
-			}
-			got, err := c.readMessage()
-			if err != nil {
-				return fmt.Errorf("want nothing: %w", err)
-			}
-			return fmt.Errorf("want nothing, got %v", got)
+		_, err := c.r.Peek(1)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return wanted("nothing", err)
 		}
-		return nil
+		start, _ := c.r.Peek(c.r.Buffered())
+		came := fmt.Sprintf("bytes %s", quote(start))
+		if got, err := c.readMessage(); err == nil {
+			came = got.String()
+		}
+		return fmt.Errorf("want nothing, got %s", came)
 	}, "ExpectNothing(%v)", d)
 }
 
@@ -212,10 +231,7 @@ func ExpectTLSError() Step {
 			return errors.New("the server is without TLS")
 		}
 		if err := c.tls.Handshake(); err == nil {
-			// TLS 1.3: the client may object after the server is content.
-			if _, err := c.r.Peek(1); err == nil || err == io.EOF {
-				return errors.New("want a failed TLS handshake, but it went well")
-			}
+			return errors.New("want a failed TLS handshake, but it went well")
 		}
 		return nil
 	}, "ExpectTLSError")
@@ -273,7 +289,7 @@ var errStalled = errors.New("stalled")
 // played to its end; later steps are never reached.
 func Stall() Step {
 	return step(func(c *Conn) error {
-		c.finish(played)
+		c.finish(nil)
 		<-c.srv.ctx.Done()
 		return errStalled
 	}, "Stall")
@@ -295,7 +311,7 @@ func Sleep(d time.Duration) Step {
 }
 
 // Await waits until the channel is closed or something comes over it: the test lets
-// the script go on.
+// the script go on. In a synctest bubble the channel must be made there.
 func Await[T any](ch <-chan T) Step {
 	return step(func(c *Conn) error {
 		select {
@@ -310,6 +326,18 @@ func Await[T any](ch <-chan T) Step {
 // Do runs any code. An error fails the script. What f waits for should end with
 // Conn.Context.
 func Do(f func(*Conn) error) Step { return step(f, "Do") }
+
+// call writes a step as it stands in the test: SendClose(1000, "bye").
+func call(verb string, f Frame) string {
+	if f.Op == OpClose {
+		if len(f.Payload) < 2 {
+			return verb + `Close(0, "")`
+		}
+		return fmt.Sprintf("%sClose(%d, %s)", verb, binary.BigEndian.Uint16(f.Payload), quote(f.Payload[2:]))
+	}
+	name := f.Op.String()
+	return fmt.Sprintf("%s%s%s(%s)", verb, strings.ToUpper(name[:1]), name[1:], quote(f.Payload))
+}
 
 // list shows frames in a step's name.
 func list(frames []Frame) string {
