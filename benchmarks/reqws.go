@@ -1,5 +1,3 @@
-//go:build reqws
-
 package main
 
 import (
