@@ -29,13 +29,15 @@ func (s *stream) fail(phase string, err error) error {
 // the loop only waits for the peer's, and not longer than the close timeout.
 func (s *stream) beginClose() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if !s.closeBy.IsZero() || s.over() {
+		s.mu.Unlock()
 		return
 	}
 	s.closeBy = time.Now().Add(s.closeTimeout)
 	_ = s.conn.SetReadDeadline(s.closeBy)
 	s.release()
+	s.mu.Unlock()
+	theLot.wake(s)
 }
 
 // release lets go a loop that waits for somebody to take its frames.
@@ -47,6 +49,13 @@ func (s *stream) release() {
 			close(s.quit)
 		}
 	}
+}
+
+// isEnding reports whether the stream is being closed or broken off.
+func (s *stream) isEnding() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.closeBy.IsZero() || s.cause != nil || s.over()
 }
 
 func (s *stream) isClosing() bool {
@@ -174,6 +183,7 @@ func (s *stream) breakOff(cause error) {
 	if body != nil {
 		_ = body.Close()
 	}
+	theLot.wake(s)
 }
 
 // giveUp ends the stream since its ctx has ended: with a close frame that says so
@@ -223,6 +233,7 @@ func (s *stream) finish(err error) {
 	if s.cancel != nil {
 		s.cancel()
 	}
+	theLot.leave(s)
 	s.in.Release()
 	s.out.releaseDeflate()
 	if s.pull != nil {

@@ -77,7 +77,7 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	if raise && resp.refused != nil {
 		return nil, resp.refused
 	}
-	if s != nil {
+	if s != nil && !s.parkAtOnce() {
 		go s.run()
 	}
 	return resp, nil

@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"errors"
 	"net"
 
 	"github.com/reqws/reqws/internal/wire"
@@ -16,6 +17,9 @@ type source interface {
 type tryWriter interface {
 	tryWrite(p []byte) (int, error)
 }
+
+// errNothingYet is the answer of a source that is not to wait.
+var errNothingYet = errors.New("nothing to read yet")
 
 // connSource reads any connection. While it waits it holds a buffer; that costs
 // memory, but there is no portable way to wait without one.

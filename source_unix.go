@@ -17,6 +17,7 @@ import (
 type rawSource struct {
 	rc syscall.RawConn
 
+	noWait  bool // read returns errNothingYet rather than wait
 	in      *wire.Reader
 	n       int
 	err     error
@@ -63,9 +64,9 @@ func (r *rawSource) readFD(fd uintptr) bool {
 	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), r.in.Space())
 	switch {
 	case r.err == syscall.EAGAIN:
-		r.n, r.err = 0, nil
 		r.in.Idle()
-		return false
+		r.n, r.err = 0, errNothingYet
+		return r.noWait
 	case r.err != nil:
 		r.n, r.err = 0, os.NewSyscallError("read", r.err)
 	case r.n == 0:

@@ -188,6 +188,8 @@ type stream struct {
 	src  source
 	out  writer
 
+	place place // where it waits, without a goroutine
+
 	handler Handler // the user's, the mailbox's, or pull's
 	pull    *pull
 	batch   *batch        // while there is something to do
@@ -296,8 +298,13 @@ func (s *stream) run() {
 			s.finish(s.fail("handler", errHandlerPanicked))
 		}
 	}()
-	err := s.fail("stream", s.serve())
-	if err != nil && s.direct {
+	s.started()
+	err := s.serve()
+	if err == errParked {
+		ok = true
+		return
+	}
+	if err = s.fail("stream", err); err != nil && s.direct {
 		s.call(Event{Err: err})
 	}
 	ok = true
@@ -306,6 +313,10 @@ func (s *stream) run() {
 		s.lastMessage(err)
 	}
 }
+
+// errParked is how serve says that the stream waits without a goroutine now: it
+// may be running again already, in another one.
+var errParked = errors.New("parked")
 
 var errHandlerPanicked = errors.New("the handler panicked")
 
@@ -323,7 +334,16 @@ func (s *stream) serve() error {
 		if over {
 			return s.closed()
 		}
-		if _, err := s.src.read(&s.in); err != nil {
+		_, err = s.src.read(&s.in)
+		if err == nil {
+			s.place.read = true
+			continue
+		}
+		parked, readOn := s.quiet(err)
+		if parked {
+			return errParked
+		}
+		if !readOn {
 			return s.readFailed(err)
 		}
 	}
