@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 	"regexp"
@@ -162,6 +163,11 @@ func normalize(u *url.URL) error {
 	host, err := asciiHost(u.Hostname())
 	if err != nil {
 		return err
+	}
+	if strings.Contains(u.Host, "[") || strings.Contains(host, ":") {
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || u.Host[0] != '[' {
+			return errors.New("its host is no IPv6 address in brackets")
+		}
 	}
 	u.Host = withoutPort(hostPort(host, u.Port()), port)
 	u.Opaque, u.Fragment, u.RawFragment = "", "", ""
