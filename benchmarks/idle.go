@@ -40,11 +40,11 @@ type idleReport struct {
 const pushed = 100_000
 
 // idleTables opens many connections in a fresh process per library and writes what
-// they hold when garbage is gone.
-func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) error {
+// they hold when garbage is gone. It returns lines of the summary.
+func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) (string, error) {
 	name := fmt.Sprintf("idle connections, %d in one process", p.conns)
 	if !only.MatchString(name) {
-		return nil
+		return "", nil
 	}
 	reports := map[string]idleReport{}
 	clients := idlers()
@@ -54,10 +54,11 @@ func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) error {
 			Push: fmt.Sprintf("http://%s/push?size=%d", s.Plain, pushed),
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %s: %w", name, c.name(), err)
+			return "", fmt.Errorf("%s: %s: %w", name, c.name(), err)
 		}
 		reports[c.name()] = r
 	}
+	var summary string
 	for _, state := range []struct {
 		name string
 		of   func(idleReport) footprint
@@ -69,9 +70,9 @@ func idleTables(s *remote, p plan, only *regexp.Regexp, out io.Writer) error {
 		for i, c := range clients {
 			rows[i] = memoryRow{c, state.of(reports[c.name()])}
 		}
-		writeMemory(out, state.name, rows)
+		summary += writeMemory(out, state.name, rows)
 	}
-	return nil
+	return summary, nil
 }
 
 // idlers are the clients whose idle connections are measured.

@@ -49,18 +49,31 @@ func run(p plan, only *regexp.Regexp, out io.Writer) error {
 	}
 	defer s.stop()
 	fmt.Fprintf(out, "%s, %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	var speed string
 	for _, w := range workloads() {
 		if !only.MatchString(w.name) {
 			continue
 		}
-		if err := w.compare(s, p, out); err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+		line, err := w.compare(s, p, out)
+		if err != nil {
+			return err
 		}
+		speed += line
 	}
-	if err := idleTables(s, p, only, out); err != nil {
+	memory, err := idleTables(s, p, only, out)
+	if err != nil {
 		return err
 	}
-	return http2Table(s, p, only, out)
+	if err := http2Table(s, p, only, out); err != nil {
+		return err
+	}
+	if speed != "" {
+		fmt.Fprint(out, summaryHead, speed)
+	}
+	if memory != "" {
+		fmt.Fprint(out, memoryHead, memory)
+	}
+	return nil
 }
 
 func exit(err error) {

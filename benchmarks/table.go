@@ -45,27 +45,42 @@ func rank(rows []row) ranking {
 	return r
 }
 
-func (g goal) verdict(r ranking) string {
-	var text string
-	var passed bool
+// judge is the figure that the goal is about, and whether it is reached.
+func (g goal) judge(r ranking) (value float64, passed bool) {
 	switch g.against {
 	case bestPeer:
-		ratio := r[peer].NS / r[own].NS
-		text, passed = fmt.Sprintf("%.2f x the best peer (goal %.3g x)", ratio, g.factor), ratio >= g.factor
+		value = r[peer].NS / r[own].NS
+		return value, value >= g.factor
 	case theLimit:
-		ratio := r[own].NS / r[floor].NS
-		text, passed = fmt.Sprintf("%.2f x the limit's time (goal at most %.3g x)", ratio, g.factor), ratio <= g.factor
-	case allocations:
-		text, passed = fmt.Sprintf("%.3f allocations (goal %.3g)", r[own].Allocs, g.factor), r[own].Allocs <= g.factor+noise
+		value = r[own].NS / r[floor].NS
+		return value, value <= g.factor
+	default:
+		value = r[own].Allocs
+		return value, value <= g.factor+noise
 	}
-	if passed {
-		return text + ": PASS"
-	}
-	return text + ": below"
 }
 
-// write prints the rows, fastest first, and how reqws stands against its goals.
-func (w workload) write(out io.Writer, rows []row) {
+var sentences = map[against]string{
+	bestPeer:    "%.2f x the best peer (goal %.3g x): %s",
+	theLimit:    "%.2f x the limit's time (goal at most %.3g x): %s",
+	allocations: "%.3f allocations (goal %.3g): %s",
+}
+
+func (g goal) verdict(r ranking) string {
+	value, passed := g.judge(r)
+	return fmt.Sprintf(sentences[g.against], value, g.factor, word(passed))
+}
+
+func word(passed bool) string {
+	if passed {
+		return "PASS"
+	}
+	return "below"
+}
+
+// write prints the rows, fastest first, and how reqws stands against its goals. It
+// returns the same as a line of the summary.
+func (w workload) write(out io.Writer, rows []row) string {
 	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.NS, b.NS) })
 	r := rank(rows)
 	fmt.Fprintf(out, "\n### %s\n\n", w.name)
@@ -86,6 +101,41 @@ func (w workload) write(out io.Writer, rows []row) {
 		verdicts = append(verdicts, fmt.Sprintf("%.2f x the best tuned peer", best.NS/r[own].NS))
 	}
 	fmt.Fprintf(out, "\nreqws: %s\n", strings.Join(verdicts, "; "))
+	return w.summary(r)
+}
+
+const summaryHead = `
+### Summary
+
+| workload | reqws | limit | best peer | best tuned peer | x the best peer | x the limit's time | allocs |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+`
+
+// summary is the workload in one line: nanoseconds, then the goals.
+func (w workload) summary(r ranking) string {
+	cells := []string{w.name}
+	for _, p := range []part{own, floor, peer, tuned} {
+		cell := "-"
+		if f, ok := r[p]; ok {
+			cell = digits(f.NS) + " ns"
+		}
+		cells = append(cells, cell)
+	}
+	for _, kind := range []against{bestPeer, theLimit, allocations} {
+		value, _ := goal{against: kind}.judge(r)
+		cell := fmt.Sprintf("%.2f", value)
+		if kind == theLimit && r[floor].NS == 0 {
+			cell = "-"
+		}
+		for _, g := range w.goals {
+			if g.against == kind {
+				_, passed := g.judge(r)
+				cell += fmt.Sprintf(" (goal %.3g) %s", g.factor, word(passed))
+			}
+		}
+		cells = append(cells, cell)
+	}
+	return "| " + strings.Join(cells, " | ") + " |\n"
 }
 
 // ratio prints a/b, or a dash where there is nothing to compare with.
@@ -113,7 +163,13 @@ type memoryRow struct {
 // half is the goal: at most half of what the leanest peer holds.
 const half = 0.5
 
-func writeMemory(out io.Writer, name string, rows []memoryRow) {
+const memoryHead = `
+| memory, bytes per connection | reqws | best peer | leanest peer | of the best peer |
+| --- | ---: | ---: | ---: | ---: |
+`
+
+// writeMemory prints the rows, leanest first, and returns the lines of the summary.
+func writeMemory(out io.Writer, name string, rows []memoryRow) string {
 	slices.SortStableFunc(rows, func(a, b memoryRow) int { return cmp.Compare(a.Heap, b.Heap) })
 	best := map[part]footprint{}
 	for _, row := range rows {
@@ -132,10 +188,12 @@ func writeMemory(out io.Writer, name string, rows []memoryRow) {
 			row.Heap, row.Heap/best[peer].Heap, row.RSS, row.RSS/best[peer].RSS)
 	}
 	mine := footprint{best[own].Heap / best[peer].Heap, best[own].RSS / best[peer].RSS}
-	verdict := "below"
-	if max(mine.Heap, mine.RSS) <= half {
-		verdict = "PASS"
-	}
 	fmt.Fprintf(out, "\nreqws: %.2f of the best peer's heap and stack, %.2f of its RSS (goal at most %.2g): %s; %.2f and %.2f of the leanest\n",
-		mine.Heap, mine.RSS, half, verdict, best[own].Heap/best[tuned].Heap, best[own].RSS/best[tuned].RSS)
+		mine.Heap, mine.RSS, half, word(max(mine.Heap, mine.RSS) <= half), best[own].Heap/best[tuned].Heap, best[own].RSS/best[tuned].RSS)
+	line := func(what string, of func(footprint) float64) string {
+		return fmt.Sprintf("| %s, %s | %.0f | %.0f | %.0f | %.2f (goal %.2g) %s |\n", name, what,
+			of(best[own]), of(best[peer]), of(best[tuned]), of(mine), half, word(of(mine) <= half))
+	}
+	return line("heap and stack", func(f footprint) float64 { return f.Heap }) +
+		line("RSS", func(f footprint) float64 { return f.RSS })
 }

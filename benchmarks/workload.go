@@ -154,8 +154,9 @@ func sending(c client, t target, goroutines, n int, message func(i int) []byte) 
 }
 
 // compare measures all clients in turn, several times, so that what disturbs the
-// machine meets all of them, and writes the medians as a table.
-func (w workload) compare(s *remote, p plan, out io.Writer) error {
+// machine meets all of them, and writes the medians as a table. It returns a line
+// of the summary.
+func (w workload) compare(s *remote, p plan, out io.Writer) (string, error) {
 	rounds := make([][]figure, len(w.clients))
 	p.rounds, p.slice = p.rounds*max(1, w.turns), p.slice/time.Duration(max(1, w.turns))
 	for range p.rounds {
@@ -163,7 +164,7 @@ func (w workload) compare(s *remote, p plan, out io.Writer) error {
 			runtime.GC()
 			f, err := w.measure(s, p, c)
 			if err != nil {
-				return fmt.Errorf("%s: %w", c.name(), err)
+				return "", fmt.Errorf("%s: %s: %w", w.name, c.name(), err)
 			}
 			rounds[i] = append(rounds[i], f)
 		}
@@ -172,8 +173,7 @@ func (w workload) compare(s *remote, p plan, out io.Writer) error {
 	for i, c := range w.clients {
 		rows = append(rows, row{c, medians(rounds[i])})
 	}
-	w.write(out, rows)
-	return nil
+	return w.write(out, rows), nil
 }
 
 func medians(f []figure) figure {
