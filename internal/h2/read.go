@@ -90,6 +90,9 @@ func (c *Conn) readFrames() error {
 
 // framerError translates what the Framer reports; socket errors stay as they are.
 func (c *Conn) framerError(err error) error {
+	if err == nil {
+		return nil // for a frame in good order must not cost an allocation, as errors.As does
+	}
 	var code http2.ConnectionError
 	switch {
 	case errors.Is(err, http2.ErrFrameTooLarge):
@@ -109,6 +112,9 @@ func (c *Conn) framerError(err error) error {
 // resets that stream; an error is the end of the connection.
 func (c *Conn) handle(fh http2.FrameHeader) error {
 	err := c.dispatch(fh)
+	if err == nil {
+		return nil // as above
+	}
 	var fault streamFault
 	if !errors.As(err, &fault) {
 		return err
