@@ -21,8 +21,8 @@ const (
 )
 
 // Conn is the server's end of one connection, for steps made with Do, and for
-// asking afterwards what came over it. Reading and writing belong to the script;
-// the other methods may be called from any goroutine.
+// asking afterwards what came over it: all frames are kept. Reading and writing
+// belong to the script; the other methods may be called from any goroutine.
 type Conn struct {
 	srv    *Server
 	n      int

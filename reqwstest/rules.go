@@ -34,7 +34,8 @@ type rules struct {
 	deflate     bool // permessage-deflate was accepted
 	noTakeover  bool // the client compresses each message afresh
 	window      []byte
-	keys        [][4]byte
+	keys        [][4]byte // the last four
+	frames      int
 	open        bool // a fragmented message has begun
 	first       Frame
 	partial     []byte
@@ -93,16 +94,16 @@ func (r *rules) header(f Frame) error {
 // key wants masking keys that nobody can foretell (section 5.3). Chance finds
 // fault with a good one once in about a thousand million frames.
 func (r *rules) key(k [4]byte) error {
-	r.keys = append(r.keys, k)
-	n := len(r.keys)
-	if k == [4]byte{} {
-		return violationf("5.3", "the masking key of frame %d is zero", n)
-	}
-	if n > 1 && r.keys[n-2] == k {
-		return violationf("5.3", "frames %d and %d have the same masking key % x", n-1, n, k)
-	}
-	if n >= 4 && (evenSteps(r.keys[n-4:], binary.BigEndian) || evenSteps(r.keys[n-4:], binary.LittleEndian)) {
-		return violationf("5.3", "the last four masking keys only count: % x", r.keys[n-4:])
+	r.frames++
+	before := r.keys
+	r.keys = append(before[max(0, len(before)-3):len(before):len(before)], k)
+	switch {
+	case k == [4]byte{}:
+		return violationf("5.3", "the masking key of frame %d is zero", r.frames)
+	case len(before) > 0 && before[len(before)-1] == k:
+		return violationf("5.3", "frames %d and %d have the same masking key % x", r.frames-1, r.frames, k)
+	case len(r.keys) == 4 && (evenSteps(r.keys, binary.BigEndian) || evenSteps(r.keys, binary.LittleEndian)):
+		return violationf("5.3", "the last four masking keys only count: % x", r.keys)
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func (r *rules) data(f Frame) (*message, error) {
 		return nil, nil
 	}
 	r.open = false
-	m := &message{r.first.Op, append([]byte{}, r.partial...)}
+	m := &message{r.first.Op, r.partial}
 	if r.first.RSV&RSV1 != 0 {
 		var err error
 		if m.payload, err = r.inflate(m.payload); err != nil {
