@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // strict is a slow DEFLATE decoder, straight from RFC 1951, that also holds the sender to its window. It
@@ -49,11 +50,15 @@ func newHuffman(lengths []int) huffman {
 			at[n]++
 		}
 	}
-	left := 1
+	left, codes := 1, 0
 	for i := 1; i < 16; i++ {
-		if left = left<<1 - h.count[i]; left < 0 {
+		left, codes = left<<1-h.count[i], codes+h.count[i]
+		if left < 0 {
 			panic(errors.New("oversubscribed code"))
 		}
+	}
+	if left > 0 && codes > 0 && !(codes == 1 && h.count[1] == 1) {
+		panic(errors.New("incomplete code"))
 	}
 	return h
 }
@@ -88,6 +93,9 @@ var fixedLengths = func() (l [288]int) {
 
 func (s *strict) trees() (huffman, huffman) {
 	literals, distances, n := s.bits(5)+257, s.bits(5)+1, s.bits(4)+4
+	if literals > 286 || distances > 30 {
+		panic(errors.New("too many codes"))
+	}
 	var lengths [19]int
 	for _, i := range []int{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}[:n] {
 		lengths[i] = s.bits(3)
@@ -108,7 +116,10 @@ func (s *strict) trees() (huffman, huffman) {
 			l = append(l, make([]int, 11+s.bits(7))...)
 		}
 	}
-	return newHuffman(l[:literals]), newHuffman(l[literals : literals+distances])
+	if len(l) > literals+distances {
+		panic(errors.New("too many lengths"))
+	}
+	return newHuffman(l[:literals]), newHuffman(l[literals:])
 }
 
 func (s *strict) codes(lit, dist huffman) {
@@ -132,6 +143,9 @@ func (s *strict) codes(lit, dist huffman) {
 			length = 3 + (4+n%4)<<extra + s.bits(extra)
 		}
 		d := s.symbol(dist)
+		if d > 29 {
+			panic(errors.New("no such distance"))
+		}
 		if d > 3 {
 			extra := d/2 - 1
 			d = (2+d%2)<<extra + s.bits(extra)
@@ -145,13 +159,13 @@ func (s *strict) codes(lit, dist huffman) {
 	}
 }
 
-// message decodes one message.
+// message decodes one message, as far as it goes.
 func (s *strict) message(p []byte) (out []byte, err error) {
-	s.in, s.pos = append(append([]byte(nil), p...), "\x00\x00\xff\xff"...), 0
+	s.in, s.pos = append(append([]byte(nil), p...), deflateTail...), 0
 	from := len(s.out)
 	defer func() {
 		if e := recover(); e != nil {
-			err = e.(error)
+			out, err = s.out[from:], e.(error)
 		}
 	}()
 	for s.pos < 8*len(s.in) {
@@ -167,8 +181,7 @@ func (s *strict) message(p []byte) (out []byte, err error) {
 				s.out = append(s.out, byte(s.bits(8)))
 			}
 		case 1:
-			s.codes(newHuffman(fixedLengths[:]), newHuffman([]int{0: 5, 29: 5, 1: 5, 2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 7: 5, 8: 5, 9: 5, 10: 5, 11: 5,
-				12: 5, 13: 5, 14: 5, 15: 5, 16: 5, 17: 5, 18: 5, 19: 5, 20: 5, 21: 5, 22: 5, 23: 5, 24: 5, 25: 5, 26: 5, 27: 5, 28: 5}))
+			s.codes(newHuffman(fixedLengths[:]), newHuffman(slices.Repeat([]int{5}, 32)))
 		case 2:
 			s.codes(s.trees())
 		default:
