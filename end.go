@@ -29,12 +29,12 @@ func (s *stream) fail(phase string, err error) error {
 // the loop only waits for the peer's, and not longer than the close timeout.
 func (s *stream) beginClose() {
 	s.mu.Lock()
-	if !s.closeBy.IsZero() || s.over() {
+	if s.closing || s.over() {
 		s.mu.Unlock()
 		return
 	}
-	s.closeBy = time.Now().Add(s.closeTimeout)
-	_ = s.conn.SetReadDeadline(s.closeBy)
+	s.closing = true
+	_ = s.conn.SetReadDeadline(time.Now().Add(s.closeTimeout))
 	s.release()
 	s.mu.Unlock()
 	theLot.wake(s)
@@ -55,13 +55,13 @@ func (s *stream) release() {
 func (s *stream) isEnding() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closeBy.IsZero() || s.cause != nil || s.over()
+	return s.closing || s.cause != nil || s.over()
 }
 
 func (s *stream) isClosing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.closeBy.IsZero()
+	return s.closing
 }
 
 // sendClose begins a closing handshake from outside the loop.
@@ -86,7 +86,7 @@ func (s *stream) awaitClose() error {
 	timer := time.NewTimer(s.closeTimeout)
 	defer timer.Stop()
 	select {
-	case <-s.done:
+	case <-s.doneChan():
 		if !s.unanswered {
 			return nil
 		}
@@ -98,8 +98,8 @@ func (s *stream) awaitClose() error {
 
 // closed is the end of a completed closing handshake.
 func (s *stream) closed() error {
-	if s.peerFirst && s.peer.Code != websocket.StatusNormalClosure {
-		return s.peer
+	if s.peer != nil && s.peer.Code != websocket.StatusNormalClosure {
+		return *s.peer
 	}
 	return nil
 }
@@ -107,7 +107,7 @@ func (s *stream) closed() error {
 // readFailed says what the failure to read means.
 func (s *stream) readFailed(err error) error {
 	s.mu.Lock()
-	closing, cause := !s.closeBy.IsZero(), s.cause
+	closing, cause := s.closing, s.cause
 	s.mu.Unlock()
 	switch {
 	case closing:
@@ -199,13 +199,20 @@ func (s *stream) giveUp(ctx context.Context) {
 	s.breakOff(err)
 }
 
-func (s *stream) over() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
+func (s *stream) over() bool { return s.ended.Load() }
+
+// doneChan returns what is closed when the stream has ended. Most streams are
+// never asked for it.
+func (s *stream) doneChan() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.over() {
+			close(s.done)
+		}
 	}
+	return s.done
 }
 
 // finish ends the stream with err: everything is let go of, and everybody who
@@ -218,7 +225,10 @@ func (s *stream) finish(err error) {
 	s.out.stop(after)
 	s.mu.Lock()
 	s.err = err
-	close(s.done)
+	s.ended.Store(true)
+	if s.done != nil {
+		close(s.done)
+	}
 	s.release()
 	s.mu.Unlock()
 	if s.conn != nil {

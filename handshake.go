@@ -300,7 +300,7 @@ func (c *config) connect(ctx context.Context, coder bool) (*answer, error) {
 		Subprotocol: httpResp.Header.Get("Sec-Websocket-Protocol"),
 	}
 	if httpResp.Request != nil {
-		resp.Request = redacted(httpResp.Request)
+		resp.Request = shared(redacted(httpResp.Request))
 	}
 	a := &answer{resp: resp, body: httpResp.Body}
 	if !o.ws && !coder {

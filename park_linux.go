@@ -204,7 +204,7 @@ func (s *stream) setBusy(busy bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closeBy.IsZero() { // else the deadline is that of the closing handshake
+	if !s.closing { // else the deadline is that of the closing handshake
 		_ = s.conn.SetReadDeadline(deadline)
 	}
 }

@@ -91,7 +91,7 @@ func (p *pull) receive(ctx context.Context, s *stream) ([]Frame, error) {
 		p.mu.Unlock()
 		select {
 		case <-came:
-		case <-s.done:
+		case <-s.doneChan():
 			p.end()
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -149,19 +149,19 @@ func (r *Response) CloseNow() error {
 }
 
 // Done returns a channel that is closed when the stream has ended.
-func (r *Response) Done() <-chan struct{} { return r.stream().done }
+func (r *Response) Done() <-chan struct{} { return r.stream().doneChan() }
 
 // Wait waits for the end of the stream. It returns nil after Halt, Close or the
 // peer's close with code 1000, else why the stream ended.
 func (r *Response) Wait() error {
 	s := r.stream()
-	<-s.done
+	<-s.doneChan()
 	return s.err
 }
 
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
-	s := &stream{done: make(chan struct{})}
+	s := &stream{}
 	s.finish(ErrClosed)
 	return s
 }()
@@ -197,25 +197,25 @@ type stream struct {
 	wrapped io.Closer     // tells a step of the user's of the end
 	cancel  func()        // lets go of what bounded the handshake
 
-	peer      websocket.CloseError // what the peer's close frame says
-	peerFirst bool                 // it came before one was sent from this side
+	peer *websocket.CloseError // the peer's close frame, if it came before one was sent from this side
 
 	life    <-chan struct{} // closed when the ctx of the stream ends
 	mu      sync.Mutex
-	cause   error     // why it was broken off from this side
-	closeBy time.Time // set once a close frame was sent from this side
+	cause   error // why it was broken off from this side
+	closing bool  // a close frame was sent from this side
 	quit    chan struct{}
 	unwatch func() bool // ends the watch over ctx
 	calling atomic.Bool // a handler is running
 
-	done       chan struct{}
-	err        error // this and the next are valid once done is closed
-	unanswered bool  // our close frame was not answered in time
+	ended      atomic.Bool
+	done       chan struct{} // closed with the end; made when somebody asks for it
+	err        error         // this and the next are valid once ended is set
+	unanswered bool          // our close frame was not answered in time
 }
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
 	s := &stream{
-		resp: a.resp, wrapped: a.wrapped, life: ctx.Done(), done: make(chan struct{}),
+		resp: a.resp, wrapped: a.wrapped, life: ctx.Done(),
 		mailbox: c.mailbox, direct: c.handler != nil, autoPong: !c.noAutoPong, closeTimeout: c.closeTimeout,
 	}
 	a.resp.s = s
@@ -443,7 +443,6 @@ func (s *stream) dispatch(frames []Frame) (over bool, err error) {
 	var peer *Frame
 	if last := frames[len(frames)-1]; last.Kind == KindClose {
 		peer = &last
-		s.peer = websocket.CloseError{Code: last.Code, Reason: last.Text()}
 	}
 	if s.isClosing() {
 		s.batch.out = s.batch.out[:0]
@@ -488,7 +487,7 @@ func (s *stream) reply(d Directive, peer *Frame) error {
 	if err == nil && (closes || d.halt) {
 		s.beginClose()
 		if peer != nil && !d.halt {
-			s.peerFirst = true
+			s.peer = &websocket.CloseError{Code: peer.Code, Reason: peer.Text()}
 		}
 	}
 	return err

@@ -28,16 +28,20 @@ type writer struct {
 	deflate *wire.Deflate
 	minimum int // payloads shorter than this go uncompressed
 
-	mu     sync.Mutex
-	busy   bool // somebody leads, or there is nothing to write to yet
-	shut   bool // a close frame has been queued: nothing may follow it
-	err    error
-	head   *sendOp // waiting to be written
-	tail   *sendOp
-	flight []*sendOp // being written, in order; owned by the leader
-	timed  bool      // a write deadline is set
+	mu    sync.Mutex
+	busy  bool // somebody leads, or there is nothing to write to yet
+	shut  bool // a close frame has been queued: nothing may follow it
+	err   error
+	head  *sendOp // waiting to be written
+	tail  *sendOp
+	timed bool // a write deadline is set
+	*work      // nil while nobody writes; owned by the leader
+}
 
-	buf    *[]byte // encoded, and written up to pos; owned by the leader
+// work is what there is to writing while somebody does it.
+type work struct {
+	flight []*sendOp // being written, in order
+	buf    []byte    // encoded, and written up to pos
 	pos    int
 	packed []byte // a compressed payload
 }
@@ -78,8 +82,8 @@ const (
 const writeChunk = 64 << 10
 
 var (
-	opPool       = sync.Pool{New: func() any { return &sendOp{wake: make(chan struct{}, 1)} }}
-	writeBufPool = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/8); return &b }}
+	opPool   = sync.Pool{New: func() any { return &sendOp{wake: make(chan struct{}, 1)} }}
+	workPool = sync.Pool{New: func() any { return &work{buf: make([]byte, 0, writeChunk+writeChunk/8)} }}
 )
 
 // newOp makes an op of frames, which it copies: that keeps the variadic slice of
@@ -261,15 +265,12 @@ var aLongTimeAgo = time.Unix(1, 0)
 // handOver leaves the writing to the next whose frames are not out yet.
 func (w *writer) handOver() {
 	next := w.head
-	if len(w.flight) > 0 {
+	if w.work != nil && len(w.flight) > 0 {
 		next = w.flight[0]
 	}
 	if next == nil {
 		w.busy = false
-		w.freeBuf()
-		if cap(w.flight) > mostKept {
-			w.flight = nil
-		}
+		w.rest()
 		return
 	}
 	next.lead = true
@@ -283,13 +284,15 @@ func (op *sendOp) signal() {
 	}
 }
 
-func (w *writer) freeBuf() {
-	if w.buf != nil {
-		*w.buf = (*w.buf)[:0]
-		writeBufPool.Put(w.buf)
-		w.buf, w.pos = nil, 0
+// rest gives back what only writing needs.
+func (w *writer) rest() {
+	if w.work == nil {
+		return
 	}
-	w.packed = nil
+	clear(w.flight)
+	*w.work = work{flight: w.flight[:0], buf: w.buf[:0], packed: w.packed[:0]}
+	workPool.Put(w.work)
+	w.work = nil
 }
 
 // write leads: it writes what is queued until own is out.
@@ -300,13 +303,13 @@ func (w *writer) write(own *sendOp) {
 		w.load()
 		w.mu.Unlock()
 		w.encode()
-		n, err := w.writeNow(*w.buf)
-		if err == nil && n < len(*w.buf) {
+		n, err := w.writeNow(w.buf)
+		if err == nil && n < len(w.buf) {
 			if stop == nil && own.ctx != nil && own.ctx.Done() != nil {
 				stop = w.watch(own)
 			}
 			var m int
-			m, err = w.writeWaiting((*w.buf)[n:])
+			m, err = w.writeWaiting(w.buf[n:])
 			n += m
 		}
 		w.mu.Lock()
@@ -330,6 +333,9 @@ func (w *writer) watch(own *sendOp) (stop func() bool) {
 
 // load moves queued ops into the flight, about as many as fill the buffer.
 func (w *writer) load() {
+	if w.work == nil {
+		w.work = workPool.Get().(*work)
+	}
 	size := 0
 	for _, op := range w.flight {
 		size += op.size()
@@ -343,9 +349,6 @@ func (w *writer) load() {
 		op.state = sendInFlight
 		size += op.size()
 		w.flight = append(w.flight, op)
-	}
-	if w.buf == nil {
-		w.buf = writeBufPool.Get().(*[]byte)
 	}
 	if w.timed && w.try != nil && !w.cancelled() {
 		w.timed = false
@@ -368,7 +371,7 @@ func (op *sendOp) size() int {
 
 // encode fills the buffer from the flight.
 func (w *writer) encode() {
-	buf := *w.buf
+	buf := w.buf
 	for _, op := range w.flight {
 		if op.frame == len(op.frames) {
 			continue // what is left of it is in the buffer already
@@ -384,7 +387,7 @@ func (w *writer) encode() {
 		}
 		op.end = len(buf)
 	}
-	*w.buf = buf
+	w.buf = buf
 }
 
 var opcodes = [...]wire.Opcode{
@@ -504,8 +507,8 @@ func (op *sendOp) done(err error) {
 
 // compact makes room in the buffer for the next round.
 func (w *writer) compact() {
-	rest := copy(*w.buf, (*w.buf)[w.pos:])
-	*w.buf = (*w.buf)[:rest]
+	rest := copy(w.buf, w.buf[w.pos:])
+	w.buf = w.buf[:rest]
 	for _, op := range w.flight {
 		op.start, op.end = max(op.start-w.pos, 0), max(op.end-w.pos, 0)
 	}
@@ -534,7 +537,7 @@ func (w *writer) interrupted() error {
 		}
 	}
 	w.flight = kept
-	*w.buf = (*w.buf)[:end]
+	w.buf = w.buf[:end]
 	w.requeue(back)
 	return nil
 }
@@ -560,18 +563,15 @@ func (w *writer) breakDown(err error) {
 		w.err = err
 	}
 	for _, op := range w.flight {
-		if op.state != sendDone {
-			op.done(err)
-		}
+		op.done(err)
 	}
-	w.flight = nil
+	w.flight = w.flight[:0]
 	for w.head != nil {
 		op := w.head
 		w.head, op.next = op.next, nil
 		op.done(err)
 	}
 	w.tail = nil
-	w.freeBuf()
 }
 
 // stop fails what waits and what is still to come. What is in flight is up to
