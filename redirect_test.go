@@ -1,0 +1,379 @@
+package reqws
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+// credentials is what a request arrived with that only its own origin may see.
+func credentials(r *reqwstest.Request) []string {
+	var got []string
+	for _, name := range []string{"Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-Amz-Security-Token", "X-Amz-Date"} {
+		if r.Header.Get(name) != "" {
+			got = append(got, name)
+		}
+	}
+	return got
+}
+
+func TestRedirects(t *testing.T) {
+	type to struct {
+		status   int
+		location string
+	}
+	type seen struct{ host, uri string }
+	many := func(n int) (tos []to, all []seen) {
+		for range n {
+			tos = append(tos, to{302, "/"})
+			all = append(all, seen{"example.com", "/"})
+		}
+		return tos, append(all, seen{"example.com", "/"})
+	}
+	ten, tenSeen := many(10)
+	eleven, _ := many(11)
+
+	tests := []struct {
+		name string
+		opts []Option
+		hops []to
+		want []seen // all requests
+		err  string // in place of an open WebSocket
+	}{
+		{name: "301", hops: []to{{301, "/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "302", hops: []to{{302, "/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "303", hops: []to{{303, "/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "307", hops: []to{{307, "/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "308", hops: []to{{308, "/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "relative path", hops: []to{{302, "b/../c"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/c"}}},
+		{name: "query alone", hops: []to{{302, "?q=1"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/x?q=1"}}},
+		{name: "relative to the last hop", hops: []to{{302, "http://other.example/p/q"}, {302, "r"}},
+			want: []seen{{"example.com", "/a/x"}, {"other.example", "/p/q"}, {"other.example", "/p/r"}}},
+		{name: "scheme-relative", hops: []to{{302, "//other.example:81"}}, want: []seen{{"example.com", "/a/x"}, {"other.example:81", "/"}}},
+		{name: "http is ws", hops: []to{{302, "http://example.com/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "ws", hops: []to{{302, "ws://example.com/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "default port", hops: []to{{302, "http://example.com:80/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "userinfo and fragment dropped", hops: []to{{302, "http://u:p@example.com/b#c"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "escapes stay", hops: []to{{302, "/b%2Fc d/ü?e f=ü"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b%2Fc%20d/%C3%BC?e%20f=%C3%BC"}}},
+		{name: "parameters are not put in again", opts: []Option{PathParams(map[string]any{"b": "no"}), Params(map[string]any{"q": 1}), Param("r", 2)},
+			hops: []to{{302, "/:b"}}, want: []seen{{"example.com", "/a/x?q=1&r=2"}, {"example.com", "/:b"}}},
+		{name: "ten", hops: ten, want: append([]seen{{"example.com", "/a/x"}}, tenSeen[1:]...)},
+		{name: "eleven", hops: eleven, err: "too many redirects: MaxRedirects is 10"},
+		{name: "none allowed", opts: []Option{MaxRedirects(0)}, hops: []to{{302, "/b"}}, err: "too many redirects: MaxRedirects is 0"},
+		{name: "unparsable", hops: []to{{302, "http://canary%zz/"}}, err: "the Location is no URL"},
+		{name: "port that is none", hops: []to{{302, "http://a:canary/"}}, err: "the Location is no URL: it cannot be parsed"},
+		{name: "no host", hops: []to{{302, "http:///x"}}, err: "the Location cannot be followed: it has no host"},
+		{name: "scheme", hops: []to{{302, "ftp://example.com/"}}, err: "the Location has a scheme that cannot be followed"},
+		{name: "opaque", hops: []to{{302, "mailto:canary@example.com"}}, err: "the Location has a scheme that cannot be followed"},
+		{name: "opaque http", hops: []to{{302, "http:x"}}, err: "the Location cannot be followed: it has no host"},
+		{name: "second hop fails", hops: []to{{302, "/b"}, {302, "javascript:canary"}}, err: "the Location has a scheme"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			var scripts []reqwstest.Option
+			for _, h := range tt.hops {
+				scripts = append(scripts, reqwstest.Script(reqwstest.Redirect(h.status, h.location)))
+			}
+			if tt.err == "" {
+				scripts = append(scripts, reqwstest.Script(reqwstest.Accept()))
+			}
+			srv := reqwstest.NewMemory(t, scripts...)
+			resp, err := New(append([]Option{URL("ws://example.com/a/x"), DialContext(srv.DialContext)}, tt.opts...)...).Do(t.Context())
+			if tt.err != "" {
+				is.True(err != nil)
+				is.True(strings.HasPrefix(err.Error(), "reqws: redirect: ws://example.com/"))
+				is.True(strings.Contains(err.Error(), tt.err))
+				is.True(!strings.Contains(err.Error(), "canary"))
+				is.Equal(errors.Is(err, ErrTooManyRedirects), strings.Contains(tt.err, "too many"))
+				return
+			}
+			is.NoErr(err)
+			defer resp.CloseNow()
+			var got []seen
+			for _, r := range srv.Requests() {
+				got = append(got, seen{r.Host, r.RequestURI})
+				is.Equal(r.Method, "GET")
+				is.Equal(r.Header.Get("Upgrade"), "websocket")
+			}
+			is.Equal(got, tt.want)
+			is.Equal(resp.StatusCode, 101)
+			last := tt.want[len(tt.want)-1]
+			is.Equal(resp.Request.URL.RequestURI(), last.uri)
+		})
+	}
+}
+
+// What is no redirect is a refusal, as it came.
+func TestNotRedirected(t *testing.T) {
+	tests := []struct {
+		name   string
+		opt    Option
+		status int
+		header http.Header
+	}{
+		{"switched off", Redirect(false), 302, http.Header{"Location": {"/b"}}},
+		{"no Location", Redirect(true), 302, nil},
+		{"empty Location", Redirect(true), 302, http.Header{"Location": {""}}},
+		{"300", Redirect(true), 300, http.Header{"Location": {"/b"}}},
+		{"304", Redirect(true), 304, http.Header{"Location": {"/b"}}},
+		{"404", Redirect(true), 404, http.Header{"Location": {"/b"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Refuse(tt.status, tt.header, "")))
+			resp, err := New(URL("ws://example.com/"), tt.opt, DialContext(srv.DialContext)).Do(t.Context())
+			is.NoErr(err)
+			is.Equal(resp.StatusCode, tt.status)
+			is.Equal(resp.Header.Get("Location"), tt.header.Get("Location"))
+		})
+	}
+}
+
+func TestRedirectCredentials(t *testing.T) {
+	all := []string{"Authorization", "Cookie", "X-Api-Key"}
+	headers := Options(Header("Cookie", "a=canary"), Header("X-Api-Key", "canary"), Header("X-Room", "go"))
+	userinfo := URL("ws://u:canary@example.com/")
+	tests := []struct {
+		name string
+		opts []Option
+		to   []string
+		want [][]string // credentials of each request
+	}{
+		{"same origin", []Option{Auth(Bearer("canary"))}, []string{"/b"}, [][]string{all, all}},
+		{"same origin, written out", []Option{Auth(Bearer("canary"))}, []string{"http://EXAMPLE.com:80/b"}, [][]string{all, all}},
+		{"another host", []Option{Auth(Bearer("canary"))}, []string{"http://other.example/"}, [][]string{all, nil}},
+		{"a host below", []Option{Auth(Bearer("canary"))}, []string{"http://sub.example.com/"}, [][]string{all, nil}},
+		{"another port", []Option{Auth(Bearer("canary"))}, []string{"http://example.com:81/"}, [][]string{all, nil}},
+		{"another host, trusted", []Option{Auth(Bearer("canary")), RedirectTrusted(true)}, []string{"http://other.example/"}, [][]string{all, all}},
+		{"and back", []Option{Auth(Bearer("canary"))}, []string{"http://other.example/", "http://example.com/"}, [][]string{all, nil, nil}},
+		{"and back, trusted", []Option{Auth(Bearer("canary")), RedirectTrusted(true)}, []string{"http://other.example/", "http://example.com/"}, [][]string{all, all, all}},
+		{"userinfo", []Option{userinfo}, []string{"/b", "http://other.example/"}, [][]string{all, all, nil}},
+		{"userinfo, trusted", []Option{userinfo, RedirectTrusted(true)}, []string{"http://other.example/"}, [][]string{all, all}},
+		{"userinfo in the Location", nil, []string{"http://u:canary@example.com/"}, [][]string{all[1:], all[1:]}},
+		{"netrc", []Option{Auth(NetrcFile("testdata/netrc/sample"))}, []string{"/b", "http://other.example/"}, [][]string{all, all, nil}},
+		{"function", []Option{Auth(fixedAuth(Bearer("canary")))}, []string{"http://other.example/"}, [][]string{all, nil}},
+		{"own step", []Option{Auth(customAuth)}, []string{"http://other.example/"}, [][]string{all, nil}},
+		{"a step of Use", []Option{Use(Bearer("canary"))}, []string{"http://other.example/"}, [][]string{all, nil}},
+		{"header", []Option{Header("authorization", "canary")}, []string{"/b", "http://other.example/"}, [][]string{all, all, nil}},
+		{"header in another case", []Option{Headers(http.Header{"aUTHORIZATION": {"canary"}})}, []string{"http://other.example/"}, [][]string{all, nil}},
+		{"signature", []Option{AWSSigV4(vectorKeys("canary"))}, []string{"/b", "http://other.example/"},
+			[][]string{append(slices.Clone(all), "X-Amz-Security-Token", "X-Amz-Date"), append(slices.Clone(all), "X-Amz-Security-Token", "X-Amz-Date"), nil}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			var scripts []reqwstest.Option
+			for _, to := range tt.to {
+				scripts = append(scripts, reqwstest.Script(reqwstest.Redirect(307, to)))
+			}
+			srv := reqwstest.NewMemory(t, append(scripts, reqwstest.Script(reqwstest.Accept()))...)
+			opts := append([]Option{URL("ws://example.com/"), headers, DialContext(srv.DialContext)}, tt.opts...)
+			resp, err := New(opts...).Do(t.Context())
+			is.NoErr(err)
+			defer resp.CloseNow()
+			var got [][]string
+			for i, r := range srv.Requests() {
+				got = append(got, credentials(r))
+				is.Equal(r.Header.Get("X-Room"), "go")
+				if tt.want[i] == nil {
+					is.True(!bytes.Contains(r.Head, []byte("canary")))
+				}
+			}
+			is.Equal(got, tt.want)
+		})
+	}
+}
+
+func TestRedirectFromTLS(t *testing.T) {
+	tests := []struct {
+		name string
+		opts []Option
+		to   string
+		err  bool
+	}{
+		{"wss stays", nil, "wss://example.com/b", false},
+		{"https is wss", nil, "https://example.com/b", false},
+		{"to ws", nil, "ws://example.com/b", true},
+		{"http is ws", nil, "http://example.com/b", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			scripts := []reqwstest.Option{reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, tt.to))}
+			if !tt.err {
+				scripts = append(scripts, reqwstest.Script(reqwstest.Accept()))
+			}
+			srv := reqwstest.New(t, scripts...)
+			opts := append([]Option{URL("wss://example.com/"), DialContext(srv.DialContext), TLSConfig(srv.TLSConfig())}, tt.opts...)
+			resp, err := New(opts...).Do(t.Context())
+			if tt.err {
+				is.True(err != nil)
+				is.Equal(err.Error(), "reqws: redirect: wss://example.com/: it leads from wss to ws, to ws://example.com/b, which RedirectTrusted alone permits")
+				return
+			}
+			is.NoErr(err)
+			resp.CloseNow()
+		})
+	}
+	t.Run("to ws, trusted", func(t *testing.T) {
+		is := is.New(t)
+		open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept()))
+		srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
+		resp, err := New(URL("wss://example.com/"), RedirectTrusted(true), Auth(Bearer("t")), TLSConfig(srv.TLSConfig()),
+			DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
+		is.NoErr(err)
+		defer resp.CloseNow()
+		is.Equal(open.Requests()[0].Header.Get("Authorization"), "Bearer t")
+	})
+	t.Run("from ws to wss is another origin", func(t *testing.T) {
+		is := is.New(t)
+		open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Redirect(301, "https://example.com/b")))
+		srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Accept()))
+		resp, err := New(URL("ws://example.com/"), Auth(Bearer("t")), TLSConfig(srv.TLSConfig()),
+			DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
+		is.NoErr(err)
+		defer resp.CloseNow()
+		is.Equal(open.Requests()[0].Header.Get("Authorization"), "Bearer t")
+		is.Equal(srv.Requests()[0].Header.Get("Authorization"), "")
+	})
+}
+
+// The user's Host and Hostname are names of the first origin.
+func TestRedirectHost(t *testing.T) {
+	for _, opt := range []Option{Header("Host", "virtual.example"), Hostname("virtual.example")} {
+		for _, trusted := range []bool{false, true} {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t,
+				reqwstest.Script(reqwstest.Redirect(302, "/b")),
+				reqwstest.Script(reqwstest.Redirect(302, "//other.example/")),
+				reqwstest.Script(reqwstest.Redirect(302, "//example.com/")),
+				reqwstest.Script(reqwstest.Accept()))
+			resp, err := New(URL("ws://example.com/"), opt, RedirectTrusted(trusted), DialContext(srv.DialContext)).Do(t.Context())
+			is.NoErr(err)
+			resp.CloseNow()
+			var got []string
+			for _, r := range srv.Requests() {
+				got = append(got, r.Host)
+			}
+			is.Equal(got, []string{"virtual.example", "virtual.example", "other.example", "virtual.example"})
+		}
+	}
+}
+
+func TestRedirectOfPlainRequests(t *testing.T) {
+	tests := []struct {
+		method string
+		status int
+		to     string
+		want   string
+	}{
+		{"GET", 301, "/b", "GET"},
+		{"POST", 301, "/b", "GET"},
+		{"POST", 302, "/b", "GET"},
+		{"PUT", 302, "/b", "PUT"},
+		{"POST", 303, "/b", "GET"},
+		{"PUT", 303, "/b", "GET"},
+		{"HEAD", 303, "/b", "HEAD"},
+		{"HEAD", 302, "/b", "HEAD"},
+		{"POST", 307, "/b", "POST"},
+		{"DELETE", 308, "/b", "DELETE"},
+		{"GET", 302, "http://example.com/b", "GET"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+http.StatusText(tt.status), func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t,
+				reqwstest.Script(reqwstest.Redirect(tt.status, tt.to)),
+				reqwstest.Script(reqwstest.Respond(200, nil, "")))
+			resp, err := New(URL("http://example.com/a"), Method(tt.method), DialContext(srv.DialContext)).Do(t.Context())
+			is.NoErr(err)
+			is.Equal(resp.StatusCode, 200)
+			is.Equal(srv.Requests()[1].Method, tt.want)
+			is.Equal(srv.Requests()[1].RequestURI, "/b")
+			is.Equal(srv.Requests()[1].Header.Get("Upgrade"), "")
+		})
+	}
+	t.Run("to ws", func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Redirect(302, "ws://example.com/b")))
+		_, err := New(URL("http://example.com/a"), DialContext(srv.DialContext)).Do(t.Context())
+		is.True(err != nil)
+		is.Equal(err.Error(), "reqws: redirect: http://example.com/a: the Location has a scheme that cannot be followed")
+	})
+}
+
+func TestRedirectLog(t *testing.T) {
+	is := is.New(t)
+	var out bytes.Buffer
+	srv := reqwstest.NewMemory(t,
+		reqwstest.Script(reqwstest.Redirect(307, "http://u:canary@other.example/b?token=canary#canary")),
+		reqwstest.Script(reqwstest.Accept()))
+	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: noTime}))
+	resp, err := New(URL("ws://v:canary@example.com/a?x=canary"), RedirectLogLevel(slog.LevelInfo), Logger(log),
+		DialContext(srv.DialContext)).Do(t.Context())
+	is.NoErr(err)
+	resp.CloseNow()
+	is.Equal(out.String(), "level=INFO msg=\"reqws: redirect\" status=307 from=ws://example.com/a to=ws://other.example/b\n")
+}
+
+// The body of an answer that is not returned is closed.
+func TestDiscardedBodiesAreClosed(t *testing.T) {
+	is := is.New(t)
+	var bodies []*closeRecorder
+	answers := []*http.Response{
+		{StatusCode: 302, Header: http.Header{"Location": {"/b"}}},
+		{StatusCode: 503, Header: http.Header{"Retry-After": {"0"}}},
+		{StatusCode: 302, Header: http.Header{"Location": {"ftp://x/"}}},
+	}
+	_, err := New(URL("http://example.com/"), Logger(nil), Transport(RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		a := answers[len(bodies)]
+		body := &closeRecorder{Reader: strings.NewReader("body")}
+		bodies = append(bodies, body)
+		a.Body, a.Request = body, req
+		return a, nil
+	}))).Do(t.Context())
+	is.True(err != nil)
+	is.Equal(len(bodies), 3)
+	for _, b := range bodies {
+		is.Equal(b.closed, 1)
+	}
+}
+
+type closeRecorder struct {
+	*strings.Reader
+	closed int
+}
+
+func (c *closeRecorder) Close() error { c.closed++; return nil }
+
+func TestOrigin(t *testing.T) {
+	is := is.New(t)
+	of := func(s string) string {
+		u, err := url.Parse(s)
+		is.NoErr(err)
+		return origin(u)
+	}
+	is.Equal(of("ws://Example.com/a"), of("http://example.com:80/b"))
+	is.Equal(of("wss://[::1]/a"), of("https://[::1]:443"))
+	for _, other := range []string{"wss://example.com", "ws://example.com:81", "ws://example.org", "ws://www.example.com"} {
+		is.True(of(other) != of("ws://example.com"))
+	}
+}
+
+// Outside an execution there is no other origin to protect: a step serves any
+// client.
+func TestForeignOutsideAnExecution(t *testing.T) {
+	is.New(t).True(!foreign(context.Background()))
+}
