@@ -32,6 +32,7 @@ func (e *proxyError) Unwrap() error { return e.err }
 // proxyRefusal is an http proxy's answer to CONNECT that is no success. It is no
 // [HTTPError]: that is the answer of the server, which was never reached.
 type proxyRefusal struct {
+	code   int
 	status string // code and reason
 	start  string // of the body, printable
 }
@@ -42,6 +43,9 @@ func (e *proxyRefusal) Error() string {
 	}
 	return "refused to connect: " + e.status + ": " + e.start
 }
+
+// Retryable tells the retry step which refusals may pass.
+func (e *proxyRefusal) Retryable() bool { return isTransientStatus(e.code) }
 
 // proxyFromEnvironment chooses as HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or their
 // lower-case forms) say at the time of the call.
@@ -219,7 +223,7 @@ func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) 
 	if resp.StatusCode/100 == 2 {
 		return answer.rest(), nil
 	}
-	return nil, &proxyRefusal{resp.Status, startOfBody(conn, resp.Body)}
+	return nil, &proxyRefusal{resp.StatusCode, resp.Status, startOfBody(conn, resp.Body)}
 }
 
 func basicAuth(user *url.Userinfo) string {

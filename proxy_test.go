@@ -276,25 +276,27 @@ func TestProxyFailures(t *testing.T) {
 		host  func(net.Conn)
 		err   string // behind "reqws: proxy: wss://host/p: "
 		is    error
+
+		passes bool // it is worth another try
 	}{
-		{"unreachable", "http://user:secret@nowhere:3128", nil, "proxy http://nowhere:3128: dial tcp: connection refused", syscall.ECONNREFUSED},
-		{"407", "http://user:secret@proxy:3128", locked.connect, "proxy http://proxy:3128: refused to connect: 407 Proxy Authentication Required: who?", nil},
-		{"403", "http://user:secret@proxy:3128", answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 21\r\n\r\n<h1>\n\t  Denied </h1>\n"), "proxy http://proxy:3128: refused to connect: 403 Forbidden: <h1> Denied </h1>", nil},
-		{"502 with a body without end", "http://user:secret@proxy:3128", answering("HTTP/1.1 502 Bad Gateway\r\n\r\n" + strings.Repeat("x", 10_000)), "proxy http://proxy:3128: refused to connect: 502 Bad Gateway: " + strings.Repeat("x", 256), nil},
-		{"503 with a body that stalls", "http://user:secret@proxy:3128", answering("HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot n\xffow"), "proxy http://proxy:3128: refused to connect: 503 Busy: not now", nil},
-		{"504 without a body", "http://user:secret@proxy:3128", answering("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 504 Gateway Timeout", nil},
-		{"a redirect", "http://user:secret@proxy:3128", answering("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 302 Found", nil},
-		{"a 101", "http://user:secret@proxy:3128", answering(switching), "proxy http://proxy:3128: refused to connect: 101 Switching Protocols", nil},
-		{"hangs up", "http://user:secret@proxy:3128", hangingUp(""), "proxy http://proxy:3128: the connection was closed before the answer was complete: unexpected EOF", io.ErrUnexpectedEOF},
-		{"speaks something else", "http://user:secret@proxy:3128", answering("220 mail\r\n"), `proxy http://proxy:3128: malformed HTTP`, nil},
+		{"unreachable", "http://user:secret@nowhere:3128", nil, "proxy http://nowhere:3128: dial tcp: connection refused", syscall.ECONNREFUSED, true},
+		{"407", "http://user:secret@proxy:3128", locked.connect, "proxy http://proxy:3128: refused to connect: 407 Proxy Authentication Required: who?", nil, false},
+		{"403", "http://user:secret@proxy:3128", answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 21\r\n\r\n<h1>\n\t  Denied </h1>\n"), "proxy http://proxy:3128: refused to connect: 403 Forbidden: <h1> Denied </h1>", nil, false},
+		{"502 with a body without end", "http://user:secret@proxy:3128", answering("HTTP/1.1 502 Bad Gateway\r\n\r\n" + strings.Repeat("x", 10_000)), "proxy http://proxy:3128: refused to connect: 502 Bad Gateway: " + strings.Repeat("x", 256), nil, true},
+		{"503 with a body that stalls", "http://user:secret@proxy:3128", answering("HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot n\xffow"), "proxy http://proxy:3128: refused to connect: 503 Busy: not now", nil, true},
+		{"504 without a body", "http://user:secret@proxy:3128", answering("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 504 Gateway Timeout", nil, true},
+		{"a redirect", "http://user:secret@proxy:3128", answering("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 302 Found", nil, false},
+		{"a 101", "http://user:secret@proxy:3128", answering(switching), "proxy http://proxy:3128: refused to connect: 101 Switching Protocols", nil, false},
+		{"hangs up", "http://user:secret@proxy:3128", hangingUp(""), "proxy http://proxy:3128: the connection was closed before the answer was complete: unexpected EOF", io.ErrUnexpectedEOF, true},
+		{"speaks something else", "http://user:secret@proxy:3128", answering("220 mail\r\n"), `proxy http://proxy:3128: malformed HTTP`, nil, false},
 		{"without TLS", "https://user:secret@proxy:3128", func(conn net.Conn) {
 			conn.Read(make([]byte, 1))
 			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
-		}, "proxy https://proxy:3128: TLS: the peer speaks HTTP without TLS", nil},
-		{"SOCKS5 with a wrong password", "socks5://user:secret@proxy:3128", locked.socks, "proxy socks5://proxy:3128: username/password authentication failed", nil},
-		{"SOCKS5 without a password", "socks5h://proxy:3128", locked.socks, "proxy socks5h://proxy:3128: no acceptable authentication methods", nil},
-		{"SOCKS5 refuses", "socks5://proxy:3128", refusing.socks, "proxy socks5://proxy:3128: unknown error connection refused", nil},
-		{"SOCKS5 hangs up", "socks5://proxy:3128", func(conn net.Conn) { conn.Read(make([]byte, 8)) }, "proxy socks5://proxy:3128: EOF", io.EOF},
+		}, "proxy https://proxy:3128: TLS: the peer speaks HTTP without TLS", nil, false},
+		{"SOCKS5 with a wrong password", "socks5://user:secret@proxy:3128", locked.socks, "proxy socks5://proxy:3128: username/password authentication failed", nil, false},
+		{"SOCKS5 without a password", "socks5h://proxy:3128", locked.socks, "proxy socks5h://proxy:3128: no acceptable authentication methods", nil, false},
+		{"SOCKS5 refuses", "socks5://proxy:3128", refusing.socks, "proxy socks5://proxy:3128: unknown error connection refused", nil, false},
+		{"SOCKS5 hangs up", "socks5://proxy:3128", func(conn net.Conn) { conn.Read(make([]byte, 8)) }, "proxy socks5://proxy:3128: EOF", io.EOF, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -306,6 +308,7 @@ func TestProxyFailures(t *testing.T) {
 				is.True(strings.HasPrefix(err.Error(), "reqws: proxy: wss://host/p: "+tt.err))
 				is.True(!strings.Contains(err.Error(), "secret"))
 				is.True(!errors.As(err, new(*HTTPError))) // that is the server's word
+				is.Equal(isTransient(err), tt.passes)
 				is.True(tt.is == nil || errors.Is(err, tt.is))
 				is.True(time.Since(start) <= time.Second) // nobody waits for a body
 			})
