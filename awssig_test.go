@@ -1,0 +1,571 @@
+package reqws
+
+import (
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// vectorKeys are the credentials of AWS's test suite.
+func vectorKeys(token string) SigV4 {
+	return SigV4{
+		AccessKeyID:     "AKIDEXAMPLE",
+		SecretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+		SessionToken:    token,
+		Service:         "service",
+	}
+}
+
+func at(value string) func() time.Time {
+	return func() time.Time {
+		t, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			panic(err)
+		}
+		return t
+	}
+}
+
+// verified is what a server makes of a signed request that arrived.
+type verified struct {
+	canonical    string // request
+	stringToSign string
+	signature    string // that it must have
+	got          string // that it has
+	signed       string // headers
+	access       string // key
+	token        string // of the session
+}
+
+// verify does what an AWS service does with a request, from what was received
+// alone: it knows nothing of the signer. pathOf writes the canonical path.
+func verify(t *testing.T, r *reqwstest.Request, secret string, pathOf func(string) string, unsigned ...string) verified {
+	t.Helper()
+	var v verified
+	path, query, _ := strings.Cut(r.RequestURI, "?")
+	credential, date := "", r.Header.Get("X-Amz-Date")
+	v.token = r.Header.Get("X-Amz-Security-Token")
+	if auth, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 "); ok {
+		for part := range strings.SplitSeq(auth, ", ") {
+			name, value, _ := strings.Cut(part, "=")
+			switch name {
+			case "Credential":
+				credential = value
+			case "SignedHeaders":
+				v.signed = value
+			case "Signature":
+				v.got = value
+			}
+		}
+	}
+	var pairs []string
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, hasValue := strings.Cut(pair, "=")
+		decoded := strings.NewReplacer("%2F", "/", "%3B", ";").Replace(value)
+		switch name {
+		case "X-Amz-Credential":
+			credential = decoded
+		case "X-Amz-SignedHeaders":
+			v.signed = decoded
+		case "X-Amz-Date":
+			date = value
+		case "X-Amz-Security-Token":
+			v.token = value
+		case "X-Amz-Signature":
+			v.got = value
+			continue
+		}
+		if query == "" || slices.Contains(unsigned, name) {
+			continue
+		}
+		if !hasValue {
+			t.Errorf("the query is not canonical: %s", query)
+		}
+		pairs = append(pairs, pair)
+	}
+	slices.Sort(pairs)
+
+	var headers strings.Builder
+	for name := range strings.SplitSeq(v.signed, ";") {
+		var values []string
+		for _, value := range r.Header.Values(name) {
+			values = append(values, strings.Join(strings.Fields(value), " "))
+		}
+		if name == "host" {
+			values = []string{r.Host}
+		}
+		if len(values) == 0 {
+			t.Errorf("%s is signed, but not sent", name)
+		}
+		fmt.Fprintf(&headers, "%s:%s\n", name, strings.Join(values, ","))
+	}
+	v.canonical = strings.Join([]string{r.Method, pathOf(path), strings.Join(pairs, "&"), headers.String(), v.signed, emptySHA256}, "\n")
+
+	access, scope, _ := strings.Cut(credential, "/")
+	v.access = access
+	sum := sha256.Sum256([]byte(v.canonical))
+	v.stringToSign = strings.Join([]string{"AWS4-HMAC-SHA256", date, scope, hex.EncodeToString(sum[:])}, "\n")
+	key := []byte("AWS4" + secret)
+	// The scope is date/region/service/aws4_request.
+	for _, part := range append(strings.Split(scope, "/"), v.stringToSign) {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(part))
+		key = mac.Sum(nil)
+	}
+	v.signature = hex.EncodeToString(key)
+	return v
+}
+
+func asReceived(path string) string { return path }
+
+// encodedAgain is the canonical path of all services but S3.
+func encodedAgain(path string) string {
+	var b strings.Builder
+	for _, c := range []byte(path) {
+		if strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// The vectors of AWS's signing test suite, from the options to what a server
+// receives.
+func TestSigV4Vectors(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/sigv4/*/context.json")
+	if err != nil || len(dirs) != 8 {
+		t.Fatal(dirs, err)
+	}
+	for _, dir := range dirs {
+		dir = filepath.Dir(dir)
+		read := func(name string) string {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.ReplaceAll(string(text), "\r\n", "\n")
+		}
+		var given struct {
+			Credentials struct {
+				Access string `json:"access_key_id"`
+				Secret string `json:"secret_access_key"`
+				Token  string
+			}
+			Expires         int `json:"expiration_in_seconds"`
+			Region, Service string
+			Timestamp       string
+		}
+		if err := json.Unmarshal([]byte(read("context.json")), &given); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(read("request.txt")), "\n")
+		target := strings.TrimSuffix(strings.TrimPrefix(lines[0], "GET "), " HTTP/1.1")
+		header := make(http.Header)
+		for _, line := range lines[1:] {
+			name, value, _ := strings.Cut(line, ":")
+			header[name] = append(header[name], value)
+		}
+		host := header.Get("Host")
+		delete(header, "Host")
+
+		for _, form := range []string{"header", "query"} {
+			for _, scheme := range []string{"ws", "http"} {
+				t.Run(filepath.Base(dir)+"/"+form+"/"+scheme, func(t *testing.T) {
+					is := is.New(t)
+					sig := SigV4{
+						AccessKeyID: given.Credentials.Access, SecretAccessKey: given.Credentials.Secret, SessionToken: given.Credentials.Token,
+						Service: given.Service, Region: given.Region, Time: at(given.Timestamp),
+					}
+					if form == "query" {
+						sig.Presign = time.Duration(given.Expires) * time.Second
+					}
+					answer := reqwstest.Accept()
+					if scheme == "http" {
+						answer = reqwstest.Respond(200, nil, "")
+					}
+					srv := reqwstest.NewMemory(t, reqwstest.Script(answer))
+					resp, err := New(URL(scheme+"://"+host+target), Headers(header), AWSSigV4(sig), DialContext(srv.DialContext)).Do(t.Context())
+					is.NoErr(err)
+					defer resp.CloseNow()
+
+					got := verify(t, srv.Requests()[0], sig.SecretAccessKey, asReceived)
+					is.Equal(got.canonical, read(form+"-canonical-request.txt"))
+					is.Equal(got.stringToSign, read(form+"-string-to-sign.txt"))
+					is.Equal(got.got, read(form+"-signature.txt"))
+					is.Equal(got.signature, got.got)
+					if form == "header" {
+						_, want, _ := strings.Cut(read("header-signed-request.txt"), "\nAuthorization:")
+						is.Equal(srv.Requests()[0].Header.Get("Authorization"), strings.TrimSpace(want))
+					}
+				})
+			}
+		}
+	}
+}
+
+// Each service gets the request that it documents.
+func TestSigV4Services(t *testing.T) {
+	const token = "IQoJb3JpZ2luX2VjEXAMPLE"
+	const arn = "arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime/agent-x"
+	query := func(service, region string, expires int, rest ...string) string {
+		pairs := append([]string{
+			"X-Amz-Algorithm=AWS4-HMAC-SHA256",
+			"X-Amz-Credential=AKIDEXAMPLE%2F20240501%2F" + region + "%2F" + service + "%2Faws4_request",
+			"X-Amz-Date=20240501T101112Z",
+			fmt.Sprint("X-Amz-Expires=", expires),
+		}, rest...)
+		slices.Sort(pairs)
+		return strings.Join(pairs, "&")
+	}
+	tests := []struct {
+		name     string
+		sig      SigV4
+		opts     []Option
+		host     string
+		path     string   // on the wire
+		unsigned []string // parameters
+		// The canonical request, as the service's documentation has it.
+		canonicalPath, canonicalQuery string
+		canonicalHeaders              []string
+	}{
+		{
+			name: "API Gateway",
+			sig:  SigV4{Service: "execute-api"},
+			opts: []Option{URL("wss://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/production"), Param("room", "go lang")},
+			host: "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com", path: "/production",
+			canonicalPath:  "/production",
+			canonicalQuery: "room=go%20lang",
+			canonicalHeaders: []string{
+				"host:a1b2c3d4e5.execute-api.us-east-1.amazonaws.com",
+				"x-amz-date:20240501T101112Z",
+				"x-amz-security-token:" + token,
+			},
+		},
+		{
+			name: "API Gateway, presigned",
+			sig:  SigV4{Service: "execute-api", Region: "eu-central-1", Presign: time.Minute},
+			opts: []Option{URL("wss://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com:443/@connections")},
+			host: "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com", path: "/@connections",
+			canonicalPath:    "/%40connections",
+			canonicalQuery:   query("execute-api", "eu-central-1", 60, "X-Amz-SignedHeaders=host", "X-Amz-Security-Token="+token),
+			canonicalHeaders: []string{"host:a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com"},
+		},
+		{
+			name: "IoT Core",
+			sig:  SigV4{Service: "iotdevicegateway", Presign: 24 * time.Hour, TokenAfterSigning: true},
+			opts: []Option{URL("wss://a3example-ats.iot.us-east-1.amazonaws.com/mqtt"), Subprotocols("mqtt")},
+			host: "a3example-ats.iot.us-east-1.amazonaws.com", path: "/mqtt",
+			unsigned:         []string{"X-Amz-Security-Token"},
+			canonicalPath:    "/mqtt",
+			canonicalQuery:   query("iotdevicegateway", "us-east-1", 86400, "X-Amz-SignedHeaders=host"),
+			canonicalHeaders: []string{"host:a3example-ats.iot.us-east-1.amazonaws.com"},
+		},
+		{
+			name: "Transcribe",
+			sig:  SigV4{Service: "transcribe", Region: "us-west-2", Presign: 300 * time.Second},
+			opts: []Option{URL("wss://transcribestreaming.us-west-2.amazonaws.com:8443/stream-transcription-websocket"),
+				Params(map[string]any{"language-code": "en-US", "media-encoding": "flac", "sample-rate": 16000})},
+			host: "transcribestreaming.us-west-2.amazonaws.com:8443", path: "/stream-transcription-websocket",
+			canonicalPath: "/stream-transcription-websocket",
+			canonicalQuery: query("transcribe", "us-west-2", 300, "X-Amz-SignedHeaders=host", "X-Amz-Security-Token="+token,
+				"language-code=en-US", "media-encoding=flac", "sample-rate=16000"),
+			canonicalHeaders: []string{"host:transcribestreaming.us-west-2.amazonaws.com:8443"},
+		},
+		{
+			name: "Kinesis Video signaling",
+			sig:  SigV4{Service: "kinesisvideo", Region: "us-west-2", Presign: 299 * time.Second},
+			opts: []Option{URL("wss://v-1234abcd.kinesisvideo.us-west-2.amazonaws.com"),
+				Param("X-Amz-ChannelARN", "arn:aws:kinesisvideo:us-west-2:123456789012:channel/demo/1"), Param("X-Amz-ClientId", "viewer 1")},
+			host: "v-1234abcd.kinesisvideo.us-west-2.amazonaws.com", path: "/",
+			canonicalPath: "/",
+			canonicalQuery: query("kinesisvideo", "us-west-2", 299, "X-Amz-SignedHeaders=host", "X-Amz-Security-Token="+token,
+				"X-Amz-ChannelARN=arn%3Aaws%3Akinesisvideo%3Aus-west-2%3A123456789012%3Achannel%2Fdemo%2F1", "X-Amz-ClientId=viewer%201"),
+			canonicalHeaders: []string{"host:v-1234abcd.kinesisvideo.us-west-2.amazonaws.com"},
+		},
+		{
+			name: "Bedrock AgentCore",
+			sig:  SigV4{Service: "bedrock-agentcore", Region: "us-west-2"},
+			opts: []Option{URL("wss://bedrock-agentcore.us-west-2.amazonaws.com/runtimes/:arn/ws?qualifier=DEFAULT"), PathParams(map[string]any{"arn": arn}),
+				Header("X-Amzn-Bedrock-AgentCore-Runtime-Session-Id", "session-1")},
+			host:           "bedrock-agentcore.us-west-2.amazonaws.com",
+			path:           "/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-west-2%3A123456789012%3Aruntime%2Fagent-x/ws",
+			canonicalPath:  "/runtimes/arn%253Aaws%253Abedrock-agentcore%253Aus-west-2%253A123456789012%253Aruntime%252Fagent-x/ws",
+			canonicalQuery: "qualifier=DEFAULT",
+			canonicalHeaders: []string{
+				"host:bedrock-agentcore.us-west-2.amazonaws.com",
+				"x-amz-date:20240501T101112Z",
+				"x-amz-security-token:" + token,
+				"x-amzn-bedrock-agentcore-runtime-session-id:session-1",
+			},
+		},
+		{
+			name: "Bedrock AgentCore, ARN as it is and presigned",
+			sig:  SigV4{Service: "bedrock-agentcore", Region: "us-west-2", Presign: 300 * time.Second},
+			opts: []Option{URL("wss://bedrock-agentcore.us-west-2.amazonaws.com/runtimes/arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime%2Fagent-x/ws")},
+			host: "bedrock-agentcore.us-west-2.amazonaws.com",
+			path: "/runtimes/arn:aws:bedrock-agentcore:us-west-2:123456789012:runtime%2Fagent-x/ws",
+			// A colon that is sent as it is is encoded but once.
+			canonicalPath:    "/runtimes/arn%3Aaws%3Abedrock-agentcore%3Aus-west-2%3A123456789012%3Aruntime%252Fagent-x/ws",
+			canonicalQuery:   query("bedrock-agentcore", "us-west-2", 300, "X-Amz-SignedHeaders=host", "X-Amz-Security-Token="+token),
+			canonicalHeaders: []string{"host:bedrock-agentcore.us-west-2.amazonaws.com"},
+		},
+		{
+			name: "Neptune",
+			sig:  SigV4{Service: "neptune-db"},
+			opts: []Option{URL("wss://db.cluster-c1.us-east-1.neptune.amazonaws.com:8182/gremlin")},
+			host: "db.cluster-c1.us-east-1.neptune.amazonaws.com:8182", path: "/gremlin",
+			canonicalPath: "/gremlin",
+			canonicalHeaders: []string{
+				"host:db.cluster-c1.us-east-1.neptune.amazonaws.com:8182",
+				"x-amz-date:20240501T101112Z",
+				"x-amz-security-token:" + token,
+			},
+		},
+		{
+			name: "EC2 Instance Connect",
+			sig:  SigV4{Service: "ec2-instance-connect", Region: "eu-west-1", Presign: time.Minute},
+			opts: []Option{URL("wss://eice-0abc.1234abcd.ec2-instance-connect-endpoint.eu-west-1.amazonaws.com/openTunnel"),
+				Params(map[string]any{"instanceConnectEndpointId": "eice-0abc", "maxTunnelDuration": 3600, "privateIpAddress": "10.0.0.7", "remotePort": 22})},
+			host: "eice-0abc.1234abcd.ec2-instance-connect-endpoint.eu-west-1.amazonaws.com", path: "/openTunnel",
+			canonicalPath: "/openTunnel",
+			canonicalQuery: query("ec2-instance-connect", "eu-west-1", 60, "X-Amz-SignedHeaders=host", "X-Amz-Security-Token="+token,
+				"instanceConnectEndpointId=eice-0abc", "maxTunnelDuration=3600", "privateIpAddress=10.0.0.7", "remotePort=22"),
+			canonicalHeaders: []string{"host:eice-0abc.1234abcd.ec2-instance-connect-endpoint.eu-west-1.amazonaws.com"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			keys := vectorKeys(token)
+			tt.sig.AccessKeyID, tt.sig.SecretAccessKey, tt.sig.SessionToken = keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken
+			tt.sig.Time = at("2024-05-01T12:11:12+02:00")
+			accept := reqwstest.Accept()
+			if strings.HasPrefix(tt.name, "IoT") {
+				accept = reqwstest.Accept(reqwstest.WithSubprotocol("mqtt"))
+			}
+			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(accept))
+			config := srv.TLSConfig()
+			config.ServerName = "example.com"
+			var dialled string
+			dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialled = addr
+				return srv.DialContext(ctx, network, addr)
+			}
+			resp, err := New(append(tt.opts, AWSSigV4(tt.sig), TLSConfig(config), DialContext(dial))...).Do(t.Context())
+			is.NoErr(err)
+			defer resp.CloseNow()
+
+			r := srv.Requests()[0]
+			is.Equal(r.Host, tt.host)
+			is.True(strings.HasPrefix(dialled, strings.Split(tt.host, ":")[0]))
+			path, _, _ := strings.Cut(r.RequestURI, "?")
+			is.Equal(path, tt.path)
+			got := verify(t, r, keys.SecretAccessKey, encodedAgain, tt.unsigned...)
+			var names []string
+			for _, h := range tt.canonicalHeaders {
+				name, _, _ := strings.Cut(h, ":")
+				names = append(names, name)
+			}
+			is.Equal(got.canonical, strings.Join([]string{
+				"GET", tt.canonicalPath, tt.canonicalQuery, strings.Join(tt.canonicalHeaders, "\n") + "\n",
+				strings.Join(names, ";"), emptySHA256,
+			}, "\n"))
+			is.Equal(got.got, got.signature)
+			is.Equal(got.access, "AKIDEXAMPLE")
+			is.Equal(got.token, token)
+			if tt.unsigned != nil {
+				is.True(strings.HasSuffix(r.RequestURI, "&X-Amz-Security-Token="+token))
+			}
+			is.Equal(r.Header.Get("Authorization") == "", tt.sig.Presign > 0)
+			is.Equal(r.Header.Get("X-Amz-Date") == "", tt.sig.Presign > 0)
+		})
+	}
+}
+
+func TestSignedHeaders(t *testing.T) {
+	is := is.New(t)
+	sig := vectorKeys("")
+	sig.Time = at("2024-05-01T10:11:12Z")
+	r := sent(t, URL("ws://example.com/"), AWSSigV4(sig), Subprotocols("a"),
+		Headers(http.Header{"x-lower": {" a  b "}, "X-Amz-Meta": {"m"}, "aCCept-encoding": {"gzip"}, "TE": {"x"}, "Keep-Alive": {"y"},
+			"Proxy-Authorization": {"p"}, "Origin": {"o"}, "X-Empty": {""}, "X-None": nil, "x-amz-date": {"old"}, "authorization": {"old"}}))
+	got := verify(t, r, sig.SecretAccessKey, encodedAgain)
+	is.Equal(got.signed, "host;origin;x-amz-date;x-amz-meta;x-empty;x-lower")
+	is.Equal(got.got, got.signature)
+	is.Equal(r.Header.Values("Authorization")[1:], []string{})
+	is.Equal(r.Header.Values("X-Amz-Date"), []string{"20240501T101112Z"})
+	is.Equal(r.Header.Get("Accept-Encoding"), "gzip") // sent, but not signed
+	is.Equal(r.Header.Get("Sec-WebSocket-Protocol"), "a")
+
+	// Presigned, x-amz-* stay headers.
+	sig.Presign = time.Second
+	r = sent(t, URL("ws://example.com/"), AWSSigV4(sig), Auth(Bearer("t")), Header("X-Amz-Meta", "m"), Header("X-A", "1"))
+	got = verify(t, r, sig.SecretAccessKey, encodedAgain)
+	is.Equal(got.signed, "host;x-a;x-amz-meta")
+	is.Equal(got.got, got.signature)
+	is.Equal(r.Header.Get("Authorization"), "Bearer t")
+}
+
+// The token that is added afterwards is a header where the signature is one.
+func TestTokenAfterSigningByHeader(t *testing.T) {
+	is := is.New(t)
+	sig := vectorKeys("a/b")
+	sig.TokenAfterSigning = true
+	r := sent(t, URL("ws://example.com/"), AWSSigV4(sig))
+	got := verify(t, r, sig.SecretAccessKey, encodedAgain)
+	is.Equal(got.signed, "host;x-amz-date")
+	is.Equal(got.got, got.signature)
+	is.Equal(r.Header.Get("X-Amz-Security-Token"), "a/b")
+
+	sig.Presign = time.Minute
+	r = sent(t, URL("ws://example.com/"), AWSSigV4(sig))
+	is.True(strings.HasSuffix(r.RequestURI, "&X-Amz-Security-Token=a%2Fb"))
+}
+
+func TestSigV4ForS3(t *testing.T) {
+	is := is.New(t)
+	sig := vectorKeys("")
+	sig.Service = "s3"
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	_, err := New(URL("http://b.s3.example/a%20b"), AWSSigV4(sig), DialContext(srv.DialContext)).Do(t.Context())
+	is.NoErr(err)
+	r := srv.Requests()[0]
+	got := verify(t, r, sig.SecretAccessKey, asReceived)
+	is.Equal(got.signed, "host;x-amz-content-sha256;x-amz-date")
+	is.Equal(got.got, got.signature)
+	is.Equal(r.Header.Get("X-Amz-Content-Sha256"), emptySHA256)
+}
+
+// Credentials are asked, and the signature made, on each attempt and redirect;
+// what a former signature left in the query goes.
+func TestSigV4IsMadeAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t,
+			reqwstest.Script(reqwstest.Refuse(503, nil, "")),
+			reqwstest.Script(reqwstest.Redirect(307, "/b?X-Amz-Date=19990101T000000Z&X-Amz-Signature=old&X-Amz-Expires=9&keep=1")),
+			reqwstest.Script(reqwstest.Accept()))
+		n := 0
+		provider := aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			n++
+			return aws.Credentials{AccessKeyID: fmt.Sprint("AKID", n), SecretAccessKey: fmt.Sprint("secret", n), SessionToken: fmt.Sprint("token", n)}, ctx.Err()
+		})
+		resp, err := New(URL("ws://example.com/a"), DialContext(srv.DialContext), Logger(nil),
+			AWSSigV4(SigV4{Credentials: provider, AccessKeyID: "not used", Service: "execute-api", Presign: time.Minute})).Do(t.Context())
+		is.NoErr(err)
+		resp.CloseNow()
+		dates := []string{"20000101T000000Z", "20000101T000001Z", "20000101T000001Z"}
+		for i, r := range srv.Requests() {
+			is.True(strings.Contains(r.RequestURI, "X-Amz-Date="+dates[i]))
+			got := verify(t, r, fmt.Sprint("secret", i+1), encodedAgain)
+			is.Equal(got.got, got.signature)
+			is.Equal(got.access, fmt.Sprint("AKID", i+1))
+			is.Equal(got.token, fmt.Sprint("token", i+1))
+		}
+		is.True(strings.Contains(srv.Requests()[2].RequestURI, "/b?X-Amz-Algorithm="))
+		is.True(strings.Contains(srv.Requests()[2].RequestURI, "&keep=1"))
+		is.Equal(strings.Count(srv.Requests()[2].RequestURI, "X-Amz-Signature="), 1)
+	})
+}
+
+func TestBadSigV4(t *testing.T) {
+	boom := errors.New("boom")
+	from := func(creds aws.Credentials, err error) aws.CredentialsProvider {
+		return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return creds, err })
+	}
+	tests := []struct {
+		name string
+		url  string
+		sig  SigV4
+		want string
+	}{
+		{"nothing", "", SigV4{Service: "x"}, "reqws: option AWSSigV4: neither AccessKeyID and SecretAccessKey nor Credentials are given"},
+		{"half a key", "", SigV4{SecretAccessKey: "canary", Service: "x"}, "reqws: option AWSSigV4: neither"},
+		{"no service", "", SigV4{AccessKeyID: "canary", SecretAccessKey: "canary"}, "reqws: option AWSSigV4: Service is missing"},
+		{"nil provider", "", SigV4{Credentials: (*aws.CredentialsCache)(nil), Service: "x"}, "reqws: option AWSSigV4: Credentials is a nil pointer"},
+		{"negative", "", SigV4{AccessKeyID: "a", SecretAccessKey: "canary", Service: "x", Presign: -1}, "reqws: option AWSSigV4: Presign is -1ns"},
+		{"fraction", "", SigV4{AccessKeyID: "a", SecretAccessKey: "canary", Service: "x", Presign: 1500 * time.Millisecond}, "reqws: option AWSSigV4: Presign is 1.5s"},
+		{"too long", "", SigV4{AccessKeyID: "a", SecretAccessKey: "canary", Service: "x", Presign: 8 * 24 * time.Hour}, "reqws: option AWSSigV4: Presign is 192h0m0s"},
+		{"provider fails", "", SigV4{Credentials: from(aws.Credentials{}, boom), Service: "x"}, "reqws: aws: ws://example.com/: boom"},
+		{"provider has none", "", SigV4{Credentials: from(aws.Credentials{SecretAccessKey: "canary"}, nil), Service: "x"}, "reqws: aws: ws://example.com/: Credentials returned no keys"},
+		{"anonymous", "", SigV4{Credentials: aws.AnonymousCredentials{}, Service: "x"}, "reqws: aws: ws://example.com/: the AnonymousCredentials is not"},
+		{"query that loses something", "ws://example.com/?a=1;b=canary", vectorKeys(""), "reqws: aws: ws://example.com/: the query of the URL cannot be parsed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			err := failed(t, URL(cmp.Or(tt.url, "ws://example.com/")), AWSSigV4(tt.sig))
+			if !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("%v\n  is not %s", err, tt.want)
+			}
+			is.True(!strings.Contains(err.Error(), "canary"))
+			is.Equal(errors.Is(err, boom), tt.name == "provider fails")
+		})
+	}
+}
+
+func TestCredentialsThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		release := make(chan struct{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := New(URL("ws://example.com/"), AWSSigV4(SigV4{Service: "x", Credentials: aws.CredentialsProviderFunc(
+			func(context.Context) (aws.Credentials, error) { <-release; return aws.Credentials{}, nil })})).Do(ctx)
+		is.True(errors.Is(err, context.DeadlineExceeded))
+		is.True(strings.HasPrefix(err.Error(), "reqws: aws: ws://example.com/: "))
+		close(release)
+	})
+}
+
+// A body that a user's step gives the request is signed with it.
+func TestSigV4OfABody(t *testing.T) {
+	is := is.New(t)
+	withBody := func(getBody bool) Option {
+		return Use(func(next http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				filled, err := http.NewRequestWithContext(req.Context(), req.Method, req.URL.String(), strings.NewReader("body"))
+				if !getBody {
+					filled.GetBody = nil
+				}
+				if err != nil {
+					return nil, err
+				}
+				return next.RoundTrip(filled)
+			})
+		})
+	}
+	err := failed(t, URL("http://example.com/"), Method("POST"), withBody(false), AWSSigV4(vectorKeys("")))
+	is.True(strings.Contains(err.Error(), "the request has a body, but no GetBody to hash it from"))
+
+	sum := sha256.Sum256([]byte("body"))
+	sig := vectorKeys("")
+	sig.Service = "s3"
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	_, err = New(URL("http://example.com/"), Method("POST"), withBody(true), AWSSigV4(sig), DialContext(srv.DialContext)).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(srv.Requests()[0].Header.Get("X-Amz-Content-Sha256"), hex.EncodeToString(sum[:]))
+}
