@@ -82,7 +82,7 @@ func TestRequest(t *testing.T) {
 			"X-Amz-Security-Token": {"s"},
 			"Proxy-Authorization":  {"p"},
 			"User-Agent":           {"reqws"},
-			"X_Raw-name":           {"1", "2"},
+			"X_Raw-name":           {" 1\t", "2"},
 			"Connection":           {"keep-alive, X-Hop"},
 			"X-Hop":                {"no"},
 			"Keep-Alive":           {"no"},
@@ -163,6 +163,7 @@ func TestRequestRefusedHere(t *testing.T) {
 		"scheme":         {url: "ftp://example.com/", want: "unsupported URL scheme"},
 		"host":           {url: "https:///x", want: "invalid host"},
 		"host injection": {url: "https://a/", host: "a\r\nb: c", want: "invalid host"},
+		"path":           {url: "https:opaque", host: "a", want: "invalid request path"},
 		"name":           {url: "https://a/", header: http.Header{"X y": {"1"}}, want: `invalid header field name "X y"`},
 		"pseudo":         {url: "https://a/", header: http.Header{":path": {"/"}}, want: "invalid header field name"},
 		"CR":             {url: "https://a/", header: http.Header{"X": {"secret\rb"}}, want: `invalid value of header field "X"`},
@@ -285,6 +286,27 @@ func TestResponse(t *testing.T) {
 		is.Equal(o.resp.Header, http.Header{"Sec-Websocket-Protocol": {"chat"}, "Set-Cookie": {"a=1", "b=2"}})
 		p.data(id, false, "hello")
 		is.Equal(readString(is, o.s, 5), "hello")
+	})
+}
+
+// A 2xx that ends the peer's side opens the other one.
+func TestResponseEndsStream(t *testing.T) {
+	bubble(t, Config{}, nil, func(is *is.I, c *Conn, p *peer) {
+		p.pump()
+		r := connect(context.Background(), c)
+		id, _ := p.wantRequest()
+		p.headers(id, true, ":status", "204")
+		o := <-r
+		is.NoErr(o.err)
+		is.Equal(o.resp.StatusCode, 204)
+		_, err := o.s.Read(make([]byte, 1))
+		is.Equal(err, io.EOF)
+		_, err = o.s.Write([]byte("x"))
+		is.NoErr(err)
+		is.NoErr(o.s.Close())
+		is.Equal(string(p.want(http2.FrameData).payload), "x")
+		is.True(p.want(http2.FrameData).Flags.Has(http2.FlagDataEndStream))
+		p.alive()
 	})
 }
 
@@ -671,6 +693,55 @@ func TestConnectionLost(t *testing.T) {
 		is.True(errors.Is(err, io.ErrUnexpectedEOF))
 		<-c.Done()
 		is.NoErr(a.Close())
+	})
+}
+
+// What had arrived of a frame when the connection was lost is not lost.
+func TestConnectionLostInFrame(t *testing.T) {
+	for name, part := range map[string]string{
+		"header":  "\x00\x00\x0a\x00",
+		"DATA":    "\x00\x00\x0a\x00\x00\x00\x00\x00\x01",
+		"padding": "\x00\x00\x0a\x00\x08\x00\x00\x00\x01",
+		"HEADERS": "\x00\x00\x0a\x01\x05\x00\x00\x00\x01\x88",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Config{}, nil, func(is *is.I, c *Conn, p *peer) {
+				p.pump()
+				s := p.open(c)
+				_, err := p.nc.Write([]byte(part))
+				is.NoErr(err)
+				if name == "DATA" {
+					_, err = p.nc.Write([]byte("half"))
+					is.NoErr(err)
+				}
+				p.nc.Close()
+				b, err := io.ReadAll(s)
+				is.True(errors.Is(err, io.ErrUnexpectedEOF))
+				is.Equal(string(b), map[string]string{"DATA": "half"}[name])
+			})
+		})
+	}
+}
+
+// A connection may end between the moment a place is reserved and that of its use.
+func TestPlaceLost(t *testing.T) {
+	bubble(t, Config{}, nil, func(is *is.I, c *Conn, p *peer) {
+		p.pump()
+		p.alive()
+		try := func() error {
+			_, _, err := c.connect(context.Background(), request("https://example.com/"))
+			return err
+		}
+		is.NoErr(c.reserve())
+		is.NoErr(c.reserve())
+		is.NoErr(p.fr.WriteGoAway(0, http2.ErrCodeNo, nil))
+		synctest.Wait()
+		is.Equal(try(), GoAwayError{})
+		is.NoErr(c.Close())
+		err := try()
+		is.True(errors.Is(err, ErrNotProcessed))
+		is.True(errors.Is(err, net.ErrClosed))
+		is.Equal(c.inUse, 0)
 	})
 }
 

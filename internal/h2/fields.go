@@ -69,6 +69,7 @@ func appendFields(fields []hpack.HeaderField, h http.Header) ([]hpack.HeaderFiel
 		}
 		secret := slices.Contains(secretFields, name)
 		for _, v := range h[key] {
+			v = strings.Trim(v, " \t") // as RFC 9113 demands in section 8.2.1
 			if !httpguts.ValidHeaderFieldValue(v) {
 				return nil, fmt.Errorf("http2: invalid value of header field %q", key)
 			}

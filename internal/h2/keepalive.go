@@ -13,8 +13,8 @@ type keepalive struct {
 	timer   *time.Timer // nil when switched off
 	arrival atomic.Int64
 	began   time.Time
-	pingAt  time.Time // of the last PING; the timer's function alone uses it
-	before  int64     // the last arrival before that PING; likewise
+	pinged  bool  // once at least; the timer's function alone uses it
+	before  int64 // the last arrival before the last PING; likewise
 }
 
 // start begins the watch, if it is wanted. c.mu is held.
@@ -49,14 +49,12 @@ func (k *keepalive) check() {
 	switch {
 	case silence < set.SendPingTimeout:
 		k.again(set.SendPingTimeout - silence)
-	case k.pingAt.IsZero() || arrival != k.before:
-		k.pingAt, k.before = time.Now(), arrival
+	case !k.pinged || arrival != k.before:
+		k.pinged, k.before = true, arrival
 		k.c.mu.Lock()
 		k.c.fr.WritePing(false, [8]byte{'r', 'e', 'q', 'w', 's'})
 		k.c.mu.Unlock()
 		k.again(set.PingTimeout)
-	case time.Since(k.pingAt) < set.PingTimeout:
-		k.again(set.PingTimeout - time.Since(k.pingAt))
 	default:
 		k.c.lost(ErrPingTimeout)
 	}

@@ -449,3 +449,39 @@ func TestPoolRefusal(t *testing.T) {
 		p.wantClosed()
 	})
 }
+
+// A connection that filled up or ended before those who waited for it got their places.
+func TestPoolShare(t *testing.T) {
+	limit := func(n uint32) []http2.Setting {
+		return []http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: n}}
+	}
+	bubble(t, Config{}, limit(1), func(is *is.I, c *Conn, p *peer) {
+		p.pump()
+		p.open(c)
+		is.Equal(dialed{c: c}.share(), dialed{})
+	})
+	bubble(t, Config{}, limit(0), func(is *is.I, c *Conn, p *peer) {
+		synctest.Wait()
+		is.Equal(dialed{c: c}.share(), dialed{err: ErrStreamLimit})
+	})
+	bubble(t, Config{}, nil, func(is *is.I, c *Conn, p *peer) {
+		p.nc.Close()
+		<-c.Done()
+		r := dialed{c: c}.share()
+		is.True(r.c == nil)
+		is.True(errors.Is(r.err, io.ErrUnexpectedEOF))
+	})
+}
+
+// The place on a connection that comes in the moment its ctx ends is given back.
+func TestPoolLeaveTooLate(t *testing.T) {
+	idle := 0
+	bubble(t, Config{OnIdle: func(*Conn) { idle++ }}, nil, func(is *is.I, c *Conn, p *peer) {
+		result := make(chan dialed, 1)
+		result <- dialed{c: c}.share()
+		is.Equal(c.inUse, 1)
+		new(Pool).leave("", &dialing{}, result)
+		is.Equal(c.inUse, 0)
+		is.Equal(idle, 1)
+	})
+}

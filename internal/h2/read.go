@@ -244,10 +244,7 @@ func (c *Conn) receive(s *Stream, body, padding int) error {
 		if _, err := c.in.br.Peek(1); err != nil {
 			return err
 		}
-		p, err := c.in.br.Peek(min(body, c.in.br.Buffered()))
-		if err != nil {
-			return err
-		}
+		p, _ := c.in.br.Peek(min(body, c.in.br.Buffered()))
 		s.deliver(p)
 		c.in.br.Discard(len(p))
 		body -= len(p)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,6 +145,28 @@ func TestReadDeadline(t *testing.T) {
 		p.data(s.id, false, "c")
 		is.NoErr(<-result)
 		p.alive() // the connection never noticed
+	})
+}
+
+// A timer that was set again in the moment it fired does not end the later deadline.
+func TestDeadlineReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		cond := sync.NewCond(new(sync.Mutex))
+		var d deadline
+		cond.L.Lock()
+		d.set(cond, time.Now().Add(time.Second))
+		cond.L.Unlock()
+		d.expire(cond)
+		passed := func() bool {
+			cond.L.Lock()
+			defer cond.L.Unlock()
+			return d.passed
+		}
+		is.True(!passed())
+		time.Sleep(time.Second)
+		synctest.Wait()
+		is.True(passed())
 	})
 }
 

@@ -33,9 +33,6 @@ var outBuffers = sync.Pool{New: func() any { return &outBuffer{make([]byte, 0, m
 type outQueue Conn
 
 func (q *outQueue) Write(p []byte) (int, error) {
-	if q.socketFailed {
-		return len(p), nil
-	}
 	if q.out == nil {
 		q.out = outBuffers.Get().(*outBuffer)
 	}
