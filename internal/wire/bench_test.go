@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -78,5 +79,45 @@ func BenchmarkAppendFrame(b *testing.B) {
 				AppendFrame(dst, OpText, p, NewKey())
 			}
 		})
+	}
+}
+
+func BenchmarkInflate(b *testing.B) {
+	for _, takeover := range []bool{false, true} {
+		for _, n := range []int{128, 1 << 10, 64 << 10} {
+			b.Run(fmt.Sprintf("takeover %v/%d", takeover, n), func(b *testing.B) {
+				z := NewInflate(params(takeover, 15))
+				p := append([]byte(newPeer(false).compress(sentences(rand.New(rand.NewPCG(1, 2)), n))), deflateTail...)
+				p = p[:len(p)-len(deflateTail)]
+				b.SetBytes(int64(n))
+				for range b.N {
+					z.message(p, n)
+					z.forget()
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkDeflate(b *testing.B) {
+	for _, connections := range []int{1, 2} {
+		for _, n := range []int{128, 1 << 10, 64 << 10} {
+			b.Run(fmt.Sprintf("connections %d/%d", connections, n), func(b *testing.B) {
+				rnd := rand.New(rand.NewPCG(1, 2))
+				var ds []*Deflate
+				var messages [][]byte
+				for range connections {
+					ds = append(ds, NewDeflate(params(true, 15)))
+				}
+				for range 64 {
+					messages = append(messages, []byte(sentences(rnd, n)))
+				}
+				dst := make([]byte, 0, 2*n)
+				b.SetBytes(int64(n))
+				for i := range b.N {
+					ds[i%connections].Append(dst, messages[i%64])
+				}
+			})
+		}
 	}
 }

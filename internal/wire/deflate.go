@@ -7,13 +7,13 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// ownWindow is how much of the client's window is kept between messages: with more of it a borrowed
-// compressor would take longer to learn it than a message takes.
-const ownWindow = 4 << 10
+// ownWindow is how much of the client's window is kept between messages. More of it hardly makes
+// messages smaller, but takes a borrowed compressor longer to learn than it saves.
+const ownWindow = 2 << 10
 
-// Deflate compresses the messages of one connection. Between them it holds at most ownWindow and a
-// quarter of it; the compressor, of about 800 KB, is borrowed for each message. If no other
-// connection had that meanwhile it goes on with the whole window.
+// Deflate compresses the messages of one connection. Between them it holds ownWindow and a quarter;
+// the compressor, of about 800 KB, is borrowed for each message. If no other connection had that
+// meanwhile, it goes on with the whole window.
 type Deflate struct {
 	bits     int
 	takeover bool

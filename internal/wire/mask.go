@@ -24,6 +24,10 @@ func Mask(dst, src []byte, key uint32, pos int) {
 		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^k)
 		src, dst = src[8:], dst[8:]
 	}
+	if len(src) >= 4 {
+		binary.LittleEndian.PutUint32(dst, binary.LittleEndian.Uint32(src)^uint32(k))
+		src, dst = src[4:], dst[4:]
+	}
 	for i, c := range src {
 		dst[i] = c ^ byte(k>>(8*i))
 	}

@@ -43,13 +43,16 @@ func (r *Reader) Prime(rest []byte) {
 // that were complete before it, and is returned for ever. Nothing follows a close frame.
 func (r *Reader) Next() (f Frame, ok bool, err error) {
 	if b := r.buf; b != nil && !b.assembling && !r.closed {
-		// Most frames are short, whole and unfragmented: a shorter way for them.
-		if p := b.data[b.start:b.end]; len(p) >= 2 && p[0]-(bitFin|byte(OpText)) <= 1 {
-			n := int(p[1])
-			if n <= 125 && n <= len(p)-2 && n <= r.max {
-				op, data := Opcode(p[0]&0xf), p[2:2+n:2+n]
+		// Most frames are whole, unfragmented and not large: a shorter way for them.
+		if p := b.data[b.start:b.end]; len(p) >= 4 && p[0]-(bitFin|byte(OpText)) <= 1 {
+			n, size := int(p[1]), 2
+			if n == 126 {
+				n, size = int(p[2])<<8|int(p[3]), 4
+			}
+			if (n < 126) == (size == 2) && size+n <= len(p) && n <= r.max {
+				op, data := Opcode(p[0]&0xf), p[size:size+n:size+n]
 				if op == OpBinary || ValidUTF8(data) {
-					b.start += 2 + n
+					b.start += size + n
 					if n == 0 {
 						data = nil
 					}
