@@ -113,6 +113,15 @@ type lostError struct{ error }
 
 func (e *lostError) Unwrap() error { return e.error }
 
+// unprocessedError is the failure of a request that the server never acted on
+// (RFC 9113, section 8.7).
+type unprocessedError struct{ error }
+
+func (e unprocessedError) Unwrap() error { return e.error }
+
+// Retryable tells the retry step that this may pass.
+func (unprocessedError) Retryable() bool { return true }
+
 // extendedConnect opens a WebSocket on a stream of an HTTP/2 connection (RFC
 // 8441), which requests to one origin share. orElse says that HTTP/1.1 would be
 // the next: then TLS offers both, and a connection on which the server chose
@@ -163,7 +172,10 @@ func (t *trip) failStream(ctx context.Context, err error) error {
 	if errors.As(err, &shared) {
 		return &phaseError{shared.phase, safeURL(t.url), shared.err}
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+	switch {
+	case errors.Is(err, h2.ErrNotProcessed):
+		err = unprocessedError{err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
 	}
 	return t.fail(ctx, err)

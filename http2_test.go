@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -29,6 +31,7 @@ import (
 
 // host2 is a server that speaks HTTP/1.1 or HTTP/2, as the client begins.
 type host2 struct {
+	resets   bool           // each stream is refused
 	http1    func(net.Conn) // nil: hangs up
 	http2    bool           // otherwise the preface is a bad request
 	extended bool           // extended CONNECT is allowed (RFC 8441, section 3)
@@ -137,6 +140,10 @@ func (h *host2) answer(fr *http2.Framer, f *http2.MetaHeadersFrame) {
 	h.mu.Lock()
 	h.streams = append(h.streams, head)
 	h.mu.Unlock()
+	if h.resets {
+		fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+		return
+	}
 	status := h.status
 	if status == "" {
 		status = "200"
@@ -508,6 +515,72 @@ func TestSpareConnectionIsClosed(t *testing.T) {
 	again.discard()
 	_, err = server.Read(make([]byte, 1))
 	is.Equal(err, io.EOF)
+}
+
+func TestStreamThatWasNotProcessed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		host := &host2{http1: upgrading, http2: true, extended: true, resets: true}
+		_, err := handshakeOver(t.Context(), "ws://host", DialContext(lan{"host:80": host.serve}.dial), Protocols(HTTP2, HTTP1))
+		is.True(errors.Is(err, h2.ErrNotProcessed))
+		is.True(strings.HasPrefix(err.Error(), "reqws: handshake: ws://host: http2: "))
+		is.True(isTransient(err))
+	})
+}
+
+// TestGoServer runs the tests named TestWithGoServer in a process of their own:
+// net/http's server offers extended CONNECT only if GODEBUG says so from the start.
+func TestGoServer(t *testing.T) {
+	if strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
+		t.Skip("this is that process")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWithGoServer", "-test.v")
+	cmd.Env = append(os.Environ(), "GODEBUG=http2xconnect=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestWithGoServer") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func TestWithGoServer(t *testing.T) {
+	if !strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
+		t.Skip("run by TestGoServer")
+	}
+	is := is.New(t)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(":protocol") != "websocket" || r.Header.Get("Sec-Websocket-Key") != "" {
+			http.Error(w, "that is no extended CONNECT", http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusOK)
+		w.Write(reqwstest.Encode(reqwstest.Text("over "+r.Proto), reqwstest.Close(1000, "")))
+		http.NewResponseController(w).Flush()
+		io.Copy(io.Discard, r.Body)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	roots := srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	for _, protocols := range [][]Protocol{{HTTP2, HTTP1}, {HTTP2}, {HTTP1, HTTP2}} {
+		var got []string
+		err := New(
+			URL("wss"+strings.TrimPrefix(srv.URL, "https")),
+			TLSConfig(&tls.Config{RootCAs: roots}),
+			Protocols(protocols...),
+			Into(Each(func(f Frame) Directive {
+				got = append(got, f.String())
+				return Cont()
+			})),
+		).Run(t.Context())
+		if protocols[0] == HTTP1 { // the handler refuses that, and no other protocol would help
+			var refused *HTTPError
+			is.True(errors.As(err, &refused))
+			is.Equal(refused.StatusCode, http.StatusBadRequest)
+			continue
+		}
+		is.NoErr(err)
+		is.Equal(got, []string{`text "over HTTP/2.0"`, `close 1000`})
+	}
 }
 
 func TestRefusedStreamBody(t *testing.T) {
