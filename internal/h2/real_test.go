@@ -91,9 +91,12 @@ func TestWithGoServerEcho(t *testing.T) {
 			is.NoErr(err)
 			is.True(bytes.Equal(got, message))
 			is.NoErr(s.Close())
+			<-s.c.Done() // the last stream's end is the connection's
 		})
 	}
 	wg.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	is.New(t).Equal(len(p.groups), 0)
 }
 
