@@ -34,7 +34,7 @@ func main() {
 	if err != nil {
 		exit(err)
 	}
-	p := plan{rounds: 7, slice: 200 * time.Millisecond, least: 1, sends: 100_000, conns: 5000, streams: 1000}
+	p := plan{rounds: 15, slice: 80 * time.Millisecond, least: 1, sends: 100_000, conns: 5000, streams: 1000}
 	if *short {
 		p = plan{rounds: 3, slice: 15 * time.Millisecond, least: 1, sends: 5000, conns: 300, streams: 100}
 	}

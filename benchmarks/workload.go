@@ -37,7 +37,7 @@ func workloads() []workload {
 	pingpong := replies(1, tcpClient, goal{bestPeer, 1}, goal{theLimit, 1 / 0.95}, goal{allocations, 0})
 	pingpong.name = "one message, one reply, text, 16 B"
 	// What a wakeup costs changes from one moment to the next.
-	pingpong.turns = 4
+	pingpong.turns = 2
 	return append(w,
 		replies(16, limitClient, goal{bestPeer, 3}, goal{theLimit, 1.3}, goal{allocations, 0}),
 		replies(256, limitClient, goal{bestPeer, 15}, goal{theLimit, 2}, goal{allocations, 0}),
