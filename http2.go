@@ -104,8 +104,8 @@ func declines(resp *http.Response, err error, cleartext bool) (declined, always 
 	}
 	// To a server of HTTP/1.1 the preface of HTTP/2 is a bad request. It may just
 	// hang up on it, but so may a server of HTTP/2 that has trouble.
-	var own *lostError
-	return cleartext && errors.As(err, &own), false
+	var lost *lostError
+	return cleartext && errors.As(err, &lost), false
 }
 
 // lostError is the loss of an HTTP/2 connection before the answer.

@@ -397,6 +397,20 @@ func TestConnectTimeoutSaysInWhichPhase(t *testing.T) {
 	}
 }
 
+// The resolver of package net waits for a name server when ctx ends.
+func TestContextEndsLookup(t *testing.T) {
+	is := is.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	dialer := &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}}
+	_, err := handshakeOver(ctx, "ws://mute.example/p", DialContext(dialer.DialContext))
+	is.Equal(err.Error(), "reqws: lookup: ws://mute.example/p: context canceled")
+	is.True(errors.Is(err, context.Canceled))
+}
+
 func TestContextEndsEachPhase(t *testing.T) {
 	mine := errors.New("mine")
 	ends := map[string]struct {
