@@ -57,13 +57,13 @@ func (s SigV4) check() error {
 	hasKeys := s.AccessKeyID != "" && s.SecretAccessKey != ""
 	switch {
 	case s.Credentials != nil && isNil(s.Credentials):
-		return errors.New("Credentials is a nil pointer")
+		return errors.New("the field Credentials is a nil pointer")
 	case s.Credentials == nil && !hasKeys:
 		return errors.New("neither AccessKeyID and SecretAccessKey nor Credentials are given")
 	case s.Service == "":
-		return errors.New("Service is missing")
+		return errors.New("the field Service is missing")
 	case s.Presign < 0 || s.Presign > maxPresign || s.Presign%time.Second != 0:
-		return fmt.Errorf("Presign is %v, not whole seconds up to 7 days", s.Presign)
+		return fmt.Errorf("the field Presign is %v, not whole seconds up to 7 days", s.Presign)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (s SigV4) credentials(ctx context.Context) (aws.Credentials, error) {
 	}
 	creds, err := await(ctx, s.Credentials.Retrieve)
 	if err == nil && !creds.HasKeys() {
-		err = errors.New("Credentials returned no keys")
+		err = errors.New("the credentials provider returned no keys")
 	}
 	return creds, err
 }

@@ -65,7 +65,7 @@ func secrets() []Option {
 		Auth(Basic("u", "canary")),
 		AWSSigV4(key),
 		ProxyHeader(http.Header{"Proxy-Authorization": {"canary"}}),
-		TLSConfig(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{[]byte("canary")}, PrivateKey: "canary"}}, SessionTicketKey: [32]byte{'c', 'a', 'n', 'a', 'r', 'y'}}),
+		TLSConfig(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{[]byte("canary")}, PrivateKey: "canary"}}}),
 	}
 }
 
