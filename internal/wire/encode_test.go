@@ -58,8 +58,9 @@ func TestAppendHeader(t *testing.T) {
 	is.Equal(AppendHeader(nil, OpText, false, false, 0, 0x04030201), []byte{0x01, 0x80, 1, 2, 3, 4})
 	is.Equal(AppendHeader(nil, OpText, false, true, 125, 0x04030201), []byte{0x41, 0x80 | 125, 1, 2, 3, 4})
 	is.Equal(AppendHeader(nil, OpContinuation, true, false, 0x1234, 0), []byte{0x80, 0xfe, 0x12, 0x34, 0, 0, 0, 0})
-	is.Equal(AppendHeader(nil, OpPong, true, false, 1<<32, 0), []byte{0x8a, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})
-	is.Equal(len(AppendHeader(nil, OpBinary, true, true, 1<<40, 1)), MaxHeader)
+	p := AppendHeader(nil, OpBinary, true, false, 1<<30, 0)
+	is.Equal(p, []byte{0x82, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0, 0})
+	is.Equal(len(p), MaxHeader)
 }
 
 func TestAppendClose(t *testing.T) {

@@ -79,9 +79,7 @@ func (z *Inflate) inflate(p []byte, limit int) *Error {
 	defer decoders.Put(d)
 	d.src.Reset(p)
 	for {
-		if err := d.flate.(flate.Resetter).Reset(&d.src, z.history); err != nil {
-			return corrupt(err)
-		}
+		_ = d.flate.(flate.Resetter).Reset(&d.src, z.history) // it does not fail
 		from := z.out.end - z.out.start
 		if err := z.drain(d, limit); err != nil {
 			return err
