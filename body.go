@@ -64,9 +64,9 @@ func (s *stream) serveBody() error {
 	for {
 		n, err := s.body.Read(*buf)
 		if n > 0 {
-			frame := Frame{Kind: KindChunk, Data: (*buf)[:n]}
-			s.batch.frames = append(s.batch.frames[:0], frame)
-			d := s.call(Event{Frames: s.batch.frames})
+			frames := s.batch.frames[:1]
+			frames[0] = Frame{Kind: KindChunk, Data: (*buf)[:n]}
+			d := s.call(Event{Frames: frames})
 			if d.n > 0 {
 				return errPlainReply
 			}

@@ -142,9 +142,9 @@ type Handler func(in Event, resp *Response) Directive
 // Cont().
 type Directive struct {
 	halt bool
-	n    int     // of replies: first, then rest
-	one  Frame   // the only reply or the first one, held here so that it needs no allocation
-	rest []Frame // the others
+	n    int     // of replies: one, then rest
+	one  Frame   // the first, held here so that a single one needs no allocation
+	rest []Frame // the others; all of them in a directive of Each
 }
 
 // Cont goes on, after replies have been sent in order and in one write.
@@ -170,11 +170,14 @@ func directive(halt bool, replies []Frame) Directive {
 
 // appendTo appends the directive's replies to dst.
 func (d *Directive) appendTo(dst []Frame) []Frame {
-	if d.n == 0 {
-		return dst
+	if d.n > len(d.rest) {
+		dst = append(dst, d.one)
 	}
-	return append(append(dst, d.one), d.rest...)
+	return append(dst, d.rest...)
 }
+
+// collected reports whether all replies are in rest already.
+func (d *Directive) collected() bool { return d.n == len(d.rest) }
 
 // Each makes a [Handler] of a function for single frames. The replies to all
 // frames of a batch still leave together. Halt leaves the rest of the batch unseen.
@@ -193,9 +196,6 @@ func Each(f func(Frame) Directive) Handler {
 			}
 		}
 		resp.keepReplyBuffer(replies)
-		if len(replies) == 0 {
-			return Directive{halt: halt}
-		}
-		return Directive{halt: halt, n: len(replies), one: replies[0], rest: replies[1:]}
+		return Directive{halt: halt, n: len(replies), rest: replies}
 	}
 }

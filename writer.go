@@ -337,18 +337,21 @@ func (w *writer) load() {
 		w.work = workPool.Get().(*work)
 	}
 	size := 0
-	for _, op := range w.flight {
-		size += op.size()
+	if w.head != nil {
+		for _, op := range w.flight {
+			size += op.size()
+		}
 	}
 	for w.head != nil && (size < writeChunk || len(w.flight) == 0) {
 		op := w.head
 		w.head, op.next = op.next, nil
+		op.state = sendInFlight
+		w.flight = append(w.flight, op)
 		if w.head == nil {
 			w.tail = nil
+			break
 		}
-		op.state = sendInFlight
 		size += op.size()
-		w.flight = append(w.flight, op)
 	}
 	if w.timed && w.try != nil && !w.cancelled() {
 		w.timed = false
