@@ -167,8 +167,8 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := h.next.RoundTrip(req)
 	if err != nil {
-		if cause := context.Cause(req.Context()); cause != nil && errors.Is(err, context.Canceled) {
-			err = cause // a connect timeout of ours rather than the bare cancellation
+		if cause := context.Cause(req.Context()); h.cancel != nil && cause != nil && errors.Is(err, context.Canceled) {
+			err = cause // the timeout of bound, rather than the cancellation it made of it
 		}
 		h.err = err
 		return nil, err

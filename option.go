@@ -640,7 +640,8 @@ func TLSConfig(t *tls.Config) Option {
 
 // DialContext sets the function that opens network connections, to servers
 // and proxies alike; the default is that of a net.Dialer. It must be safe for
-// concurrent use. The connection's deadlines must work.
+// concurrent use and must end with its ctx. The deadlines of its connections must
+// work.
 func DialContext(f func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return checked("DialContext", f, notNilFunc,
 		func(c *config, f func(context.Context, string, string) (net.Conn, error)) { c.dialContext = f })
@@ -650,6 +651,10 @@ func DialContext(f func(ctx context.Context, network, addr string) (net.Conn, er
 // none. The URL's scheme is http, https, socks5 or socks5h, its userinfo the
 // credentials. The request has the scheme http for ws and https for wss. nil means
 // no proxy at all. The default is the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
+//
+// WebSockets, and https, go through CONNECT; plain http is forwarded by http and
+// https proxies. Names are looked up by the proxy, with socks5 as with socks5h. An https
+// proxy is verified against the roots of [TLSConfig].
 func Proxy(f func(*http.Request) (*url.URL, error)) Option {
 	if f == nil {
 		f = func(*http.Request) (*url.URL, error) { return nil, nil }
@@ -657,7 +662,8 @@ func Proxy(f func(*http.Request) (*url.URL, error)) Option {
 	return option("Proxy", func(c *config) { c.proxy = f })
 }
 
-// ProxyURL sends everything through one proxy. See [Proxy] for the schemes.
+// ProxyURL sends everything through one proxy. See [Proxy] for the schemes; a
+// bare host:port is an http proxy.
 func ProxyURL(u string) Option {
 	return Option{"ProxyURL", func(c *config) error {
 		p, err := parseProxy(u)
