@@ -67,7 +67,7 @@ func (s *stream) serveBody() error {
 			frames := s.batch.frames[:1]
 			frames[0] = Frame{Kind: KindChunk, Data: (*buf)[:n]}
 			d := s.call(Event{Frames: frames})
-			if d.n > 0 {
+			if d.replies() {
 				return errPlainReply
 			}
 			if d.halt {

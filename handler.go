@@ -141,10 +141,10 @@ type Handler func(in Event, resp *Response) Directive
 // Directive is a handler's answer, made by [Cont] and [Halt]. The zero value is
 // Cont().
 type Directive struct {
+	// Nine words, so that it is returned in registers.
 	halt bool
-	n    int     // of replies: one, then rest
-	one  Frame   // the first, held here so that a single one needs no allocation
-	rest []Frame // the others; all of them in a directive of Each
+	one  Frame   // the first reply, held here so that a single one needs no allocation; none if its Kind is 0
+	rest []Frame // the others
 }
 
 // Cont goes on, after replies have been sent in order and in one write.
@@ -156,28 +156,29 @@ func Cont(replies ...Frame) Directive { return directive(false, replies) }
 func Halt(replies ...Frame) Directive { return directive(true, replies) }
 
 func directive(halt bool, replies []Frame) Directive {
-	d := Directive{halt: halt, n: len(replies)}
-	if len(replies) == 0 {
-		return d
+	d := Directive{halt: halt}
+	if len(replies) > 0 && replies[0].Kind != 0 {
+		d.one, replies = replies[0], replies[1:]
 	}
-	d.one = replies[0]
-	if len(replies) > 1 {
+	if len(replies) > 0 {
 		// A copy, so that the variadic slice can stay on the caller's stack.
-		d.rest = append(make([]Frame, 0, len(replies)-1), replies[1:]...)
+		d.rest = append(make([]Frame, 0, len(replies)), replies...)
 	}
 	return d
 }
 
 // appendTo appends the directive's replies to dst.
 func (d *Directive) appendTo(dst []Frame) []Frame {
-	if d.n > len(d.rest) {
+	if d.one.Kind != 0 {
 		dst = append(dst, d.one)
 	}
 	return append(dst, d.rest...)
 }
 
 // collected reports whether all replies are in rest already.
-func (d *Directive) collected() bool { return d.n == len(d.rest) }
+func (d *Directive) collected() bool { return d.one.Kind == 0 }
+
+func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest) > 0 }
 
 // Each makes a [Handler] of a function for single frames. The replies to all
 // frames of a batch still leave together. Halt leaves the rest of the batch unseen.
@@ -189,13 +190,18 @@ func Each(f func(Frame) Directive) Handler {
 		var halt bool
 		for _, frame := range in.Frames {
 			d := f(frame)
-			replies = d.appendTo(replies)
+			if d.one.Kind != 0 {
+				replies = append(replies, d.one)
+			}
+			if len(d.rest) > 0 {
+				replies = append(replies, d.rest...)
+			}
 			if d.halt {
 				halt = true
 				break
 			}
 		}
 		resp.keepReplyBuffer(replies)
-		return Directive{halt: halt, n: len(replies), rest: replies}
+		return Directive{halt: halt, rest: replies}
 	}
 }
