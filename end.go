@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/reqws/reqws/internal/h2"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -115,6 +116,8 @@ func (s *stream) readFailed(err error) error {
 		return nil
 	case cause != nil:
 		return cause
+	case errors.Is(err, h2.ErrPingTimeout):
+		return fmt.Errorf("%w: %w", ErrPeerUnresponsive, err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)
 	}

@@ -18,7 +18,8 @@ var (
 	ErrUnknownMessage = errors.New("the message is of another stream")
 	// ErrMessageTooBig: a message or body larger than [MaxMessageSize].
 	ErrMessageTooBig = errors.New("message too big")
-	// ErrPeerUnresponsive: the peer left a heartbeat ping unanswered.
+	// ErrPeerUnresponsive: the peer left a ping of the HTTP/2 connection unanswered
+	// (see [HTTP2Settings]).
 	ErrPeerUnresponsive = errors.New("the peer does not respond")
 	// ErrClosed: the stream has been closed from this side.
 	ErrClosed = errors.New("the stream is closed")

@@ -126,8 +126,8 @@ type Event struct {
 	// Frames holds what has arrived together, in order, one frame at least where
 	// Err is nil. The slice and the Data in it are valid until the handler returns.
 	Frames []Frame
-	// Err says why the stream broke. Then there are no Frames, and without
-	// [Reconnect] nothing comes after it. A clean end has no such event.
+	// Err says why the stream broke. Then there are no Frames, and nothing comes
+	// after it, whatever the handler answers. A clean end has no such event.
 	Err error
 }
 
@@ -182,8 +182,7 @@ func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest) > 0 }
 
 // Each makes a [Handler] of a function for single frames. The replies to all
 // frames of a batch still leave together. Halt leaves the rest of the batch unseen.
-// When the stream breaks f is not called; without [Reconnect] the stream then
-// ends, with it it reconnects.
+// When the stream breaks f is not called.
 func Each(f func(Frame) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
 		replies := resp.replyBuffer()

@@ -89,13 +89,8 @@ type config struct {
 	transport      http.RoundTripper
 
 	// life
-	heartbeatInterval time.Duration
-	heartbeatTimeout  time.Duration
-	writeTimeout      time.Duration
-	closeTimeout      time.Duration
-	reconnectMax      int
-	reconnectBackOff  func() backoff.BackOff
-	minUptime         time.Duration
+	writeTimeout time.Duration
+	closeTimeout time.Duration
 
 	// steps
 	steps []Step
@@ -111,19 +106,16 @@ type param struct {
 
 func defaults() *config {
 	return &config{
-		method:            http.MethodGet,
-		maxMessage:        16 << 20,
-		maxRedirects:      10,
-		redirectLogLevel:  slog.LevelDebug,
-		maxRetries:        3,
-		retryLogLevel:     slog.LevelWarn,
-		connectTimeout:    30 * time.Second,
-		protocols:         []Protocol{HTTP1, HTTP2},
-		heartbeatInterval: 20 * time.Second,
-		heartbeatTimeout:  20 * time.Second,
-		writeTimeout:      30 * time.Second,
-		closeTimeout:      5 * time.Second,
-		minUptime:         5 * time.Second,
+		method:           http.MethodGet,
+		maxMessage:       16 << 20,
+		maxRedirects:     10,
+		redirectLogLevel: slog.LevelDebug,
+		maxRetries:       3,
+		retryLogLevel:    slog.LevelWarn,
+		connectTimeout:   30 * time.Second,
+		protocols:        []Protocol{HTTP1, HTTP2},
+		writeTimeout:     30 * time.Second,
+		closeTimeout:     5 * time.Second,
 	}
 }
 
