@@ -1,0 +1,5 @@
+module github.com/reqws/reqws/interop
+
+go 1.25
+
+replace github.com/reqws/reqws => ../
