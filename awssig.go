@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -217,8 +218,8 @@ func signedHeader(h http.Header) http.Header {
 		}
 	}
 	signed := make(http.Header, len(h)+3)
-	for name, values := range h {
-		name = http.CanonicalHeaderKey(name)
+	for _, written := range slices.Sorted(maps.Keys(h)) { // the order on the wire
+		name, values := http.CanonicalHeaderKey(written), h[written]
 		if len(values) == 0 || slices.Contains(hidden, name) || strings.HasPrefix(name, "Sec-Websocket-") {
 			continue
 		}

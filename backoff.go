@@ -79,7 +79,7 @@ func retry(c *config) Step {
 			for n := 0; ; n++ {
 				a := &attempt{req}
 				resp, err := next.RoundTrip(req.WithContext(context.WithValue(ctx, attemptKey{}, a)))
-				if n >= c.maxRetries || ctx.Err() != nil || isOpen(resp) {
+				if n >= c.maxRetries || ctx.Err() != nil || isOpen(a.req, resp) {
 					return resp, err
 				}
 				decision := c.decide(a.req, resp, err)
@@ -102,13 +102,10 @@ func retry(c *config) Step {
 	}
 }
 
-// isOpen tells an answer that opened a WebSocket.
-func isOpen(resp *http.Response) bool {
-	if resp == nil {
-		return false
-	}
-	_, open := resp.Body.(*openConn)
-	return open || resp.StatusCode == http.StatusSwitchingProtocols
+// isOpen tells an answer that opened a WebSocket: 101, or over HTTP/2 any 2xx that
+// the handshake let through.
+func isOpen(req *http.Request, resp *http.Response) bool {
+	return resp != nil && isWebSocket(req.URL) && resp.StatusCode < 300
 }
 
 func (c *config) decide(req *http.Request, resp *http.Response, err error) RetryDecision {

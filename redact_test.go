@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -114,6 +115,15 @@ func TestNothingSecretInTheResponse(t *testing.T) {
 	}
 }
 
+// noTLS answers the start of a TLS handshake in plain HTTP.
+func noTLS(c *reqwstest.Conn) error {
+	if _, err := io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, c)
+	return err
+}
+
 // Errors and log lines of executions that fail, each in another phase.
 func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 	const nothing = "http://canary:canary@127.0.0.1:1" // a proxy that is not there
@@ -142,7 +152,7 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		{"dial", nil, []reqwstest.Option{reqwstest.DialError(syscall.ECONNREFUSED), reqwstest.DialError(syscall.EHOSTUNREACH)}},
 		{"proxy", []Option{ProxyURL(nothing)}, []reqwstest.Option{reqwstest.DialError(syscall.ENETUNREACH)}},
 		{"proxy refuses", []Option{ProxyURL(nothing)}, []reqwstest.Option{reqwstest.Script(reqwstest.Respond(407, nil, ""))}},
-		{"no TLS", []Option{URL("wss://u:canary@example.com/?canary=canary")}, []reqwstest.Option{reqwstest.Script(reqwstest.SendRaw("HTTP/1.1 400 Bad Request\r\n\r\n"), reqwstest.Drop())}},
+		{"no TLS", []Option{URL("wss://u:canary@example.com/?canary=canary")}, []reqwstest.Option{reqwstest.Script(reqwstest.Do(noTLS))}},
 		{"wrong accept", nil, []reqwstest.Option{reqwstest.Script(reqwstest.Accept(reqwstest.WithAccept("x")))}},
 		{"no HTTP", nil, []reqwstest.Option{reqwstest.Script(reqwstest.RawResponse("nonsense\r\n\r\n"))}},
 		{"refused", []Option{HTTPErrors(RaiseErrors)}, []reqwstest.Option{reqwstest.Script(reqwstest.Refuse(401, nil, ""))}},

@@ -81,6 +81,7 @@ func TestRedirects(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			is := is.New(t)
+			reqwstest.NoLeaks(t)
 			var scripts []reqwstest.Option
 			for _, h := range tt.hops {
 				scripts = append(scripts, reqwstest.Script(reqwstest.Redirect(h.status, h.location)))

@@ -137,7 +137,7 @@ func parseError(err error) error {
 	var host url.InvalidHostError
 	switch {
 	case errors.As(err, &escape):
-		return errors.New("it has a % that begins no percent-encoding")
+		return errors.New("it has a percent-encoding that is not valid")
 	case errors.As(err, &host):
 		return errors.New("its host has a character that no host may have")
 	}

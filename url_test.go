@@ -18,6 +18,7 @@ import (
 // names, and returns what arrived there.
 func sent(t *testing.T, opts ...Option) *reqwstest.Request {
 	t.Helper()
+	reqwstest.NoLeaks(t)
 	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept()))
 	resp, err := New(append(opts, DialContext(srv.DialContext))...).Do(t.Context())
 	if err != nil {
@@ -149,7 +150,7 @@ func TestBadURL(t *testing.T) {
 		{"port that is none", []Option{URL("ws://user:canary/x@example.com/")}, "option URL: it cannot be parsed"},
 		{"port too high", []Option{URL("ws://example.com:65536/")}, "option URL: its port is above 65535"},
 		{"space in the host", []Option{URL("ws://exa mple.com/")}, "option URL: its host has a character"},
-		{"bad escape", []Option{URL("ws://example.com/%zz")}, "option URL: it has a % that begins no percent-encoding"},
+		{"bad escape", []Option{URL("ws://example.com/%zz")}, "option URL: it has a percent-encoding that is not valid"},
 		{"line break", []Option{URL("ws://example.com/canary\r\nX: y")}, "option URL: it cannot be parsed"},
 		{"bad international name", []Option{URL("ws://xn--ü/")}, "option URL: the host name is not valid"},
 		{"fragment", []Option{URL("ws://example.com/a#b")}, "option URL: a WebSocket URL has no fragment"},
