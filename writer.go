@@ -34,8 +34,9 @@ type writer struct {
 	err   error
 	head  *sendOp // waiting to be written
 	tail  *sendOp
-	timed bool // a write deadline is set
-	*work      // nil while nobody writes; owned by the leader
+	timed bool       // a write deadline is set
+	wakes *sync.Pool // channels for those who wait; made when somebody first does
+	*work            // nil while nobody writes; owned by the leader
 }
 
 // work is what there is to writing while somebody does it.
@@ -52,7 +53,7 @@ type sendOp struct {
 	own    []Frame // where frames were copied to
 	ctx    context.Context
 	next   *sendOp
-	wake   chan struct{}
+	wake   chan struct{} // while it waits for somebody else's write
 	err    error
 
 	state     sendState
@@ -82,7 +83,7 @@ const (
 const writeChunk = 64 << 10
 
 var (
-	opPool   = sync.Pool{New: func() any { return &sendOp{wake: make(chan struct{}, 1)} }}
+	opPool   = sync.Pool{New: func() any { return new(sendOp) }}
 	workPool = sync.Pool{New: func() any { return &work{buf: make([]byte, 0, writeChunk+writeChunk/8)} }}
 )
 
@@ -106,7 +107,7 @@ func (op *sendOp) free() {
 	if cap(op.own) > mostKept {
 		op.own = nil
 	}
-	*op = sendOp{wake: op.wake, own: op.own[:0]}
+	*op = sendOp{own: op.own[:0]}
 	opPool.Put(op)
 }
 
@@ -168,8 +169,11 @@ func (w *writer) send(ctx context.Context, op *sendOp) error {
 	w.shut = op.frames[len(op.frames)-1].Kind == KindClose
 	w.push(op)
 	if w.busy {
+		op.wake = w.borrowWake()
 		w.mu.Unlock()
-		if w.await(ctx, op) {
+		done := w.await(ctx, op)
+		w.wakes.Put(op.wake)
+		if done {
 			return op.err
 		}
 	} else {
@@ -178,6 +182,15 @@ func (w *writer) send(ctx context.Context, op *sendOp) error {
 	}
 	w.write(op)
 	return op.err
+}
+
+// borrowWake lends a channel to wait on. Each writer has its own: a channel must
+// not get out of the testing/synctest bubble that it was made in.
+func (w *writer) borrowWake() chan struct{} {
+	if w.wakes == nil {
+		w.wakes = &sync.Pool{New: func() any { return make(chan struct{}, 1) }}
+	}
+	return w.wakes.Get().(chan struct{})
 }
 
 func (w *writer) push(op *sendOp) {
