@@ -482,7 +482,7 @@ func (s *stream) reply(d Directive, peer *Frame) error {
 	switch {
 	case closes:
 	case peer != nil:
-		out, closes = append(out, *peer), true
+		out, closes = append(out, Frame{Kind: KindClose, Code: peer.Code}), true
 	case d.halt:
 		out, closes = append(out, Close(websocket.StatusNormalClosure, "")), true
 	}
