@@ -1,0 +1,179 @@
+package reqws
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+// parked says how many streams wait without a goroutine.
+func parked() int {
+	theLot.mu.Lock()
+	defer theLot.mu.Unlock()
+	return len(theLot.parked)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 10 s: " + what)
+		}
+	}
+}
+
+func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
+	is := is.New(t)
+	reqwstest.NoLeaks(t)
+	reqwstest.NoFDLeaks(t)
+	const n = 50
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+	var echoed atomic.Int32
+	req := New(URL(srv.URL), Into(Each(func(f Frame) Directive {
+		if f.Kind == KindText {
+			echoed.Add(1)
+		}
+		return Cont()
+	})))
+	var streams []*Response
+	for range n {
+		resp, err := req.Do(t.Context())
+		is.NoErr(err)
+		streams = append(streams, resp)
+	}
+	is.Equal(parked(), n) // they wait from the start
+
+	for round := range 3 {
+		for _, resp := range streams {
+			is.NoErr(resp.Send(t.Context(), Text(fmt.Sprint("round ", round))))
+		}
+		eventually(t, "all echoed", func() bool { return echoed.Load() == int32(n*(round+1)) })
+	}
+	eventually(t, "all parked again", func() bool { return parked() == n })
+
+	for i, resp := range streams {
+		if i%2 == 0 {
+			is.NoErr(resp.Close(1000, ""))
+			is.NoErr(resp.Wait())
+		} else {
+			is.NoErr(resp.CloseNow())
+			is.Equal(fmt.Sprint(resp.Wait()), fmt.Sprintf("reqws: stream: %s/: the stream is closed", srv.URL))
+		}
+	}
+	is.Equal(parked(), 0)
+	eventually(t, "the lot is closed", func() bool {
+		theLot.mu.Lock()
+		defer theLot.mu.Unlock()
+		return theLot.file == nil && theLot.members == 0
+	})
+}
+
+// A parked stream notices every kind of end.
+func TestParkedStreamsEnd(t *testing.T) {
+	endings := []struct {
+		name  string
+		steps []reqwstest.Step
+		end   func(resp *Response, cancel func())
+		err   string
+	}{
+		{"the peer closes", []reqwstest.Step{reqwstest.SendClose(1001, "bye"), reqwstest.ExpectCloseCode(1001)}, nil, "status = StatusGoingAway and reason = \"bye\""},
+		{"the peer drops", []reqwstest.Step{reqwstest.Drop()}, nil, "the connection ended without a close frame: unexpected EOF"},
+		{"the peer resets", []reqwstest.Step{reqwstest.Reset()}, nil, "read: connection reset by peer"},
+		{"ctx ends", []reqwstest.Step{reqwstest.ExpectCloseCode(1001)}, func(_ *Response, cancel func()) { cancel() }, "context canceled"},
+		{"Close", []reqwstest.Step{reqwstest.ExpectClose(3000, "x"), reqwstest.SendClose(3000, "")}, func(resp *Response, _ func()) { _ = resp.Close(3000, "x") }, ""},
+		{"CloseNow", []reqwstest.Step{reqwstest.ExpectGone()}, func(resp *Response, _ func()) { _ = resp.CloseNow() }, "the stream is closed"},
+		{"a close frame sent", []reqwstest.Step{reqwstest.ExpectClose(1000, ""), reqwstest.SendClose(1000, "")}, func(resp *Response, _ func()) {
+			_ = resp.Send(context.Background(), Close(1000, ""))
+		}, ""},
+	}
+	for _, tt := range endings {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			reqwstest.NoLeaks(t)
+			reqwstest.NoFDLeaks(t)
+			begin := make(chan struct{})
+			steps := append([]reqwstest.Step{reqwstest.Accept(), reqwstest.Await(begin)}, tt.steps...)
+			srv := reqwstest.New(t, reqwstest.Script(steps...))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			broke := make(chan error, 2)
+			resp, err := New(URL(srv.URL), Into(func(in Event, _ *Response) Directive {
+				if in.Err != nil {
+					broke <- in.Err
+				}
+				return Cont()
+			})).Do(ctx)
+			is.NoErr(err)
+			is.Equal(parked(), 1)
+			close(begin)
+			if tt.end != nil {
+				tt.end(resp, cancel)
+			}
+			err = resp.Wait()
+			if tt.err == "" {
+				is.NoErr(err)
+				is.Equal(len(broke), 0)
+				return
+			}
+			is.True(err != nil)
+			is.Equal(err.Error(), "reqws: stream: "+srv.URL+"/: "+tt.err)
+			is.Equal(<-broke, err) // the handler was told, once
+			is.Equal(len(broke), 0)
+		})
+	}
+}
+
+// Streams that are sent to, pulled from and ended at random, parked and awake,
+// lose nothing and leave nothing behind.
+func TestParkingUnderStress(t *testing.T) {
+	reqwstest.NoLeaks(t)
+	reqwstest.NoFDLeaks(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+	req := New(URL(srv.URL))
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			resp, err := req.Do(context.Background())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for i := range 100 {
+				if rand.IntN(10) == 0 {
+					runtime.Gosched()
+				}
+				want := fmt.Sprint("message ", i)
+				if err := resp.Send(context.Background(), Text(want)); err != nil {
+					t.Error(err)
+					return
+				}
+				frames, err := resp.Receive(context.Background())
+				if err != nil || len(frames) != 1 || frames[0].Text() != want {
+					t.Errorf("got %v %v, want %s", frames, err, want)
+					return
+				}
+			}
+			if rand.IntN(2) == 0 {
+				if err := resp.Close(1000, ""); err != nil {
+					t.Error(err)
+				}
+				if _, err := resp.Receive(context.Background()); err != io.EOF {
+					t.Errorf("after Close: %v", err)
+				}
+			} else {
+				_ = resp.CloseNow()
+			}
+		})
+	}
+	wg.Wait()
+}
