@@ -21,12 +21,14 @@ type tryWriter interface {
 // errNothingYet is the answer of a source that is not to wait.
 var errNothingYet = errors.New("nothing to read yet")
 
-// connSource reads any connection. While it waits it holds a buffer; that costs
-// memory, but there is no portable way to wait without one.
+// connSource reads any connection, TLS above all. While it waits it holds a
+// buffer; that costs memory, but there is no other way to wait.
 type connSource struct{ net.Conn }
 
 func (c connSource) read(in *wire.Reader) (int, error) {
-	in.Idle()
+	if !in.Partial() {
+		in.Idle() // the next buffer may be a smaller one
+	}
 	n, err := c.Read(in.Space())
 	in.Filled(n)
 	if n > 0 {
@@ -38,15 +40,18 @@ func (c connSource) read(in *wire.Reader) (int, error) {
 // readable is a connection that can wait for bytes before it is given a buffer.
 type readable interface {
 	net.Conn
+	Readable() bool
 	WaitReadable() error
 }
 
 type readableSource struct{ readable }
 
 func (r readableSource) read(in *wire.Reader) (int, error) {
-	in.Idle()
-	if err := r.WaitReadable(); err != nil {
-		return 0, err
+	if !r.Readable() {
+		in.Idle()
+		if err := r.WaitReadable(); err != nil {
+			return 0, err
+		}
 	}
 	n, err := r.Read(in.Space())
 	in.Filled(n)

@@ -79,6 +79,13 @@ func (s *Stream) WaitReadable() error {
 	return s.awaitData()
 }
 
+// Readable reports whether there is data to Read.
+func (s *Stream) Readable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.data.empty()
+}
+
 // awaitData waits for data, s.mu being held.
 func (s *Stream) awaitData() error {
 	for {
