@@ -410,6 +410,12 @@ func TestSignedHeaders(t *testing.T) {
 	sig := vectorKeys("")
 	sig.Time = at("2024-05-01T10:11:12Z")
 	r := sent(t, URL("ws://example.com/"), AWSSigV4(sig), Subprotocols("a"),
+		Use(func(next http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				req.Header["Connection"], req.Header["X-Hop"] = []string{"x-hop"}, []string{"1"}
+				return next.RoundTrip(req)
+			})
+		}),
 		Headers(http.Header{"x-lower": {" a  b "}, "X-Amz-Meta": {"m"}, "aCCept-encoding": {"gzip"}, "TE": {"x"}, "Keep-Alive": {"y"},
 			"Proxy-Authorization": {"p"}, "Origin": {"o"}, "X-Empty": {""}, "X-None": nil, "x-amz-date": {"old"}, "authorization": {"old"}}))
 	got := verify(t, r, sig.SecretAccessKey, encodedAgain)

@@ -81,7 +81,7 @@ func headerValues(v any) []string {
 	case time.Time:
 		return []string{v.UTC().Format(http.TimeFormat)}
 	case []string:
-		return v
+		return slices.Clone(v)
 	}
 	return []string{fmt.Sprint(v)}
 }

@@ -41,9 +41,9 @@ type config struct {
 	url          string
 	baseURL      func() string
 	header       http.Header
-	params       map[string]any
+	params       []param
 	extraParams  []param
-	pathParams   map[string]any
+	pathParams   map[string]string
 	pathStyle    PathStyle
 	method       string
 	subprotocols []string
@@ -98,10 +98,10 @@ type config struct {
 	own *transport // made of the group connect, shared by all who have the same
 }
 
-// param is one name and value of the query, as [Param] adds it.
+// param is one name of the query, with its values as text.
 type param struct {
-	name  string
-	value any
+	name   string
+	values []string
 }
 
 func defaults() *config {
@@ -286,8 +286,8 @@ func isNil(v any) bool {
 // are left off, and so is Host: see [RedirectTrusted].
 func Header(name string, value any) Option {
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	values := headerValues(value)
 	return Option{"Header(" + name + ")", func(c *config) error {
-		values := headerValues(value)
 		if err := checkHeader(name, values); err != nil {
 			return err
 		}
@@ -329,30 +329,27 @@ func (c *config) setHeader(name string, values []string) {
 // Params sets the parameters that are appended to the URL's query, in the order
 // of their names. A slice gives its name several times, nil leaves it out, a
 // time.Time is written in RFC 3339, a []byte as the text it is, any other value as
-// fmt.Sprint writes it. Maps, functions, channels, and structs that are no
-// fmt.Stringer are refused.
+// fmt.Sprint writes it, at the time of this call. Maps, functions, channels, and
+// structs that are no fmt.Stringer are refused.
 func Params(p map[string]any) Option {
-	p = maps.Clone(p)
+	params, err := queryParams(p)
 	return Option{"Params", func(c *config) error {
-		for _, name := range slices.Sorted(maps.Keys(p)) {
-			if err := checkParam(name, p[name]); err != nil {
-				return err
-			}
+		if err == nil {
+			c.params = params
 		}
-		c.params = p
-		return nil
+		return err
 	}}
 }
 
 // Param adds one parameter to the query, behind those of [Params]. It adds to
 // what earlier Param options gave, also under the same name.
 func Param(name string, value any) Option {
+	p, err := queryParam(name, value)
 	return Option{"Param(" + name + ")", func(c *config) error {
-		if err := checkParam(name, value); err != nil {
-			return err
+		if err == nil {
+			c.extraParams = append(c.extraParams, p)
 		}
-		c.extraParams = append(c.extraParams, param{name, value})
-		return nil
+		return err
 	}}
 }
 
@@ -364,15 +361,12 @@ func Param(name string, value any) Option {
 // server from going up the path for them. Names in the path that p does not hold
 // are left as they are. nil and slices are refused.
 func PathParams(p map[string]any) Option {
-	p = maps.Clone(p)
+	params, err := pathParams(p)
 	return Option{"PathParams", func(c *config) error {
-		for _, name := range slices.Sorted(maps.Keys(p)) {
-			if err := checkPathParam(name, p[name]); err != nil {
-				return err
-			}
+		if err == nil {
+			c.pathParams = params
 		}
-		c.pathParams = p
-		return nil
+		return err
 	}}
 }
 

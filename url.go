@@ -51,11 +51,7 @@ func (c *config) resolve() (*url.URL, error) {
 	if ref.path, err = c.expand(ref.path); err != nil {
 		return nil, err
 	}
-	params, err := c.query()
-	if err != nil {
-		return nil, err
-	}
-	ref.query = joinQuery(ref.query, params)
+	ref.query = joinQuery(ref.query, c.query())
 
 	u, err := url.Parse(ref.authority + ref.path)
 	if err != nil {
@@ -249,15 +245,11 @@ func (c *config) expand(template string) (string, error) {
 	for i, segment := range segments {
 		expanded := pattern.ReplaceAllStringFunc(segment, func(m string) string {
 			name := strings.Trim(m, ":{}")
-			v, ok := c.pathParams[name]
+			value, ok := c.pathParams[name]
 			if !ok {
 				return m
 			}
-			text, err := scalar(v)
-			if err != nil { // checked by the option
-				return m
-			}
-			return escapeBytes(text, isUnreserved)
+			return escapeBytes(value, isUnreserved)
 		})
 		if expanded != segment && isDotSegment(expanded) {
 			// No escape keeps "." and ".." from being taken for a path up the
@@ -274,50 +266,59 @@ func isDotSegment(s string) bool {
 	return s == "." || s == ".."
 }
 
-func checkPathParam(name string, v any) error {
-	if !paramName.MatchString(name) {
-		return fmt.Errorf("%q is no name: a letter, then letters, digits and underscores", name)
+// pathParams takes in what [PathParams] is given.
+func pathParams(p map[string]any) (map[string]string, error) {
+	params := make(map[string]string, len(p))
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if !paramName.MatchString(name) {
+			return nil, fmt.Errorf("%q is no name: a letter, then letters, digits and underscores", name)
+		}
+		text, err := scalar(p[name])
+		if err != nil {
+			return nil, fmt.Errorf("%s is %w", name, err)
+		}
+		params[name] = text
 	}
-	if v == nil {
-		return fmt.Errorf("%s is nil", name)
-	}
-	if _, err := scalar(v); err != nil {
-		return fmt.Errorf("%s is %w", name, err)
-	}
-	return nil
+	return params, nil
 }
 
 // Parameters of the query
 
-// query writes Params, in the order of their names, and what Param added.
-func (c *config) query() (string, error) {
-	all := make([]param, 0, len(c.params)+len(c.extraParams))
-	for _, name := range slices.Sorted(maps.Keys(c.params)) {
-		all = append(all, param{name, c.params[name]})
-	}
-	all = append(all, c.extraParams...)
-
+// query writes what Params and Param gave.
+func (c *config) query() string {
 	var pairs []string
-	for _, p := range all {
-		values, err := paramValues(p.value)
-		if err != nil {
-			return "", fmt.Errorf("option Params: %s is %w", p.name, err)
-		}
-		for _, v := range values {
-			pairs = append(pairs, url.QueryEscape(p.name)+"="+url.QueryEscape(v))
+	for _, params := range [][]param{c.params, c.extraParams} {
+		for _, p := range params {
+			for _, v := range p.values {
+				pairs = append(pairs, url.QueryEscape(p.name)+"="+url.QueryEscape(v))
+			}
 		}
 	}
-	return strings.Join(pairs, "&"), nil
+	return strings.Join(pairs, "&")
 }
 
-func checkParam(name string, v any) error {
+// queryParams takes in what [Params] is given, in the order of the names.
+func queryParams(p map[string]any) ([]param, error) {
+	var params []param
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		one, err := queryParam(name, p[name])
+		if err != nil {
+			return nil, err
+		}
+		params = append(params, one)
+	}
+	return params, nil
+}
+
+func queryParam(name string, v any) (param, error) {
 	if name == "" {
-		return errors.New("a name is empty")
+		return param{}, errors.New("a name is empty")
 	}
-	if _, err := paramValues(v); err != nil {
-		return fmt.Errorf("%s is %w", name, err)
+	values, err := paramValues(v)
+	if err != nil {
+		return param{}, fmt.Errorf("%s is %w", name, err)
 	}
-	return nil
+	return param{name, values}, nil
 }
 
 // paramValues writes v as the values of one name: none for nil, several for a

@@ -190,7 +190,8 @@ func TestParamPointerLoop(t *testing.T) {
 	type loop *loop
 	var l loop
 	l = &l
-	is.New(t).True(checkParam("a", l) != nil)
+	_, err := queryParam("a", l)
+	is.New(t).True(err != nil)
 }
 
 func TestBaseURLFuncIsAskedOnEachAttempt(t *testing.T) {
@@ -212,6 +213,18 @@ func TestBaseURLFuncIsAskedOnEachAttempt(t *testing.T) {
 	is.Equal(len(srv.Requests()), 2)
 	is.Equal(srv.Requests()[0].Host, "a.example")
 	is.Equal(srv.Requests()[1].Host, "b.example")
+}
+
+// What options are given is taken in at once: a Request never changes.
+func TestParamsAreCopied(t *testing.T) {
+	is := is.New(t)
+	list, m, n, fields := []any{"a", 1}, map[string]any{}, 1, []string{"1"}
+	m["q"] = list
+	opts := []Option{URL("ws://example.com/:n"), Params(m), Param("p", list), PathParams(map[string]any{"n": &n}), Header("X-A", fields)}
+	list[0], list[1], m["r"], n, fields[0] = "spoilt", func() {}, 1, 2, "spoilt"
+	got := sent(t, opts...)
+	is.Equal(got.RequestURI, "/1?q=a&q=1&p=a&p=1")
+	is.Equal(got.Header.Get("X-A"), "1")
 }
 
 func TestPlainURL(t *testing.T) {
