@@ -13,20 +13,33 @@ import (
 // Kind says what a [Frame] is.
 type Kind uint8
 
+// Those that are on the wire have the value of their opcode (RFC 6455, section 11.8).
 const (
-	KindText   Kind = iota + 1 // a whole text message, valid UTF-8
-	KindBinary                 // a whole binary message
-	KindPing
-	KindPong
-	KindClose
-	KindChunk // a piece of the body of a plain HTTP answer
+	KindText   Kind = 0x1 // a whole text message, valid UTF-8
+	KindBinary Kind = 0x2 // a whole binary message
+	KindClose  Kind = 0x8
+	KindPing   Kind = 0x9
+	KindPong   Kind = 0xa
+	KindChunk  Kind = 0x10 // a piece of the body of a plain HTTP answer
 )
 
 // String returns the kind's name in lower case.
 func (k Kind) String() string {
-	names := [...]string{"invalid", "text", "binary", "ping", "pong", "close", "chunk"}
-	if int(k) < len(names) {
-		return names[k]
+	switch k {
+	case 0:
+		return "invalid"
+	case KindText:
+		return "text"
+	case KindBinary:
+		return "binary"
+	case KindClose:
+		return "close"
+	case KindPing:
+		return "ping"
+	case KindPong:
+		return "pong"
+	case KindChunk:
+		return "chunk"
 	}
 	return fmt.Sprintf("kind(%d)", uint8(k))
 }

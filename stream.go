@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/coder/websocket"
 
@@ -423,25 +424,26 @@ func (s *stream) drain() (over bool, err error) {
 	}
 }
 
-var kinds = [16]Kind{
-	wire.OpText: KindText, wire.OpBinary: KindBinary, wire.OpPing: KindPing, wire.OpPong: KindPong, wire.OpClose: KindClose,
-}
-
 // parse takes the next frames out of what was read.
 func (s *stream) parse() ([]Frame, error) {
 	b := s.batch
-	for n := range b.frames {
-		in, ok, err := s.in.Next()
-		if !ok {
-			return b.frames[:n], err
-		}
-		f := &b.frames[n]
-		f.Kind, f.Data, f.Code = kinds[in.Op&15], in.Data, websocket.StatusCode(in.Code)
-		if in.Op == wire.OpPing && s.autoPong {
-			b.out = append(b.out, Pong(in.Data))
+	n, err := s.in.Batch(wireFrames(b.frames))
+	frames := b.frames[:n]
+	if s.autoPong {
+		for i := range frames {
+			if frames[i].Kind == KindPing {
+				b.out = append(b.out, Pong(frames[i].Data))
+			}
 		}
 	}
-	return b.frames, nil
+	return frames, err
+}
+
+// wireFrames views frames as package wire has them: that it writes them where the
+// handler reads them takes a third off the cost of a small message. The two types
+// agree in all but the names of their fields' types; a test holds them to it.
+func wireFrames(frames []Frame) []wire.Frame {
+	return unsafe.Slice((*wire.Frame)(unsafe.Pointer(unsafe.SliceData(frames))), len(frames))
 }
 
 // dispatch has a batch handled, and answers it.

@@ -267,7 +267,7 @@ func TestFramesInAnyPieces(t *testing.T) {
 					reqwstest.SendSplit(n, reqwstest.Encode(frames...)),
 					reqwstest.ExpectPong("between"),
 					reqwstest.ExpectPong(""),
-					reqwstest.ExpectClose(1000, "done"),
+					reqwstest.ExpectClose(1000, ""),
 				))
 				w := &witness{}
 				is.NoErr(to(srv).Run(t.Context(), w.into()))

@@ -406,10 +406,6 @@ func (w *writer) encode() {
 	w.buf = buf
 }
 
-var opcodes = [...]wire.Opcode{
-	KindText: wire.OpText, KindBinary: wire.OpBinary, KindPing: wire.OpPing, KindPong: wire.OpPong, KindClose: wire.OpClose,
-}
-
 // encodeFrame appends op's next frame to buf, or a piece of it where it is large.
 func (w *writer) encodeFrame(buf []byte, op *sendOp) []byte {
 	f := &op.frames[op.frame]
@@ -422,10 +418,10 @@ func (w *writer) encodeFrame(buf []byte, op *sendOp) []byte {
 			return w.encodeDeflated(buf, op, f)
 		case len(f.Data) <= writeChunk/8:
 			op.frame++
-			return wire.AppendFrame(buf, opcodes[f.Kind], f.Data, wire.NewKey())
+			return wire.AppendFrame(buf, wire.Opcode(f.Kind), f.Data, wire.NewKey())
 		}
 		op.body, op.key = f.Data, wire.NewKey()
-		buf = wire.AppendHeader(buf, opcodes[f.Kind], true, false, len(op.body), op.key)
+		buf = wire.AppendHeader(buf, wire.Opcode(f.Kind), true, false, len(op.body), op.key)
 	}
 	return op.encodePiece(buf)
 }
@@ -435,7 +431,7 @@ func (w *writer) encodeDeflated(buf []byte, op *sendOp, f *Frame) []byte {
 	// One payload at a time is under way, so that one buffer serves them all.
 	w.packed = w.deflate.Append(w.packed[:0], f.Data)
 	op.body, op.key = w.packed, wire.NewKey()
-	buf = wire.AppendHeader(buf, opcodes[f.Kind], true, true, len(op.body), op.key)
+	buf = wire.AppendHeader(buf, wire.Opcode(f.Kind), true, true, len(op.body), op.key)
 	return op.encodePiece(buf)
 }
 

@@ -50,7 +50,7 @@ const (
 type Frame struct {
 	Op   Opcode
 	Data []byte // nil if empty; of an OpClose the reason
-	Code uint16 // of an OpClose; CodeNoStatus if it has none
+	Code int    // of an OpClose; CodeNoStatus if it has none
 }
 
 // Error is a breach of the protocol by the peer.

@@ -6,7 +6,7 @@ import (
 )
 
 // Reader turns the bytes of one connection into frames, in place. The owner reads the socket into
-// Space, tells Filled, and takes the frames from Next until there are none. While a Reader is idle it
+// Space, tells Filled, and takes the frames with Batch. While a Reader is idle it
 // holds no buffer.
 type Reader struct {
 	buf     *buffer
@@ -38,30 +38,56 @@ func (r *Reader) Prime(rest []byte) {
 	r.buf.end = copy(r.buf.data, rest)
 }
 
-// Next returns the next whole message or control frame. Its data is valid until Space, Idle or
-// Release. ok is false if that needs more bytes. An error, always an *Error, comes after the frames
-// that were complete before it, and is returned for ever. Nothing follows a close frame.
-func (r *Reader) Next() (f Frame, ok bool, err error) {
-	if b := r.buf; b != nil && !b.assembling && !r.closed {
-		// Most frames are whole, unfragmented and not large: a shorter way for them.
-		if p := b.data[b.start:b.end]; len(p) >= 4 && p[0]-(bitFin|byte(OpText)) <= 1 {
-			n, size := int(p[1]), 2
-			if n == 126 {
-				n, size = int(p[2])<<8|int(p[3]), 4
-			}
-			if (n < 126) == (size == 2) && size+n <= len(p) && n <= r.max {
-				op, data := Opcode(p[0]&0xf), p[size:size+n:size+n]
-				if op == OpBinary || ValidUTF8(data) {
-					b.start += size + n
-					if n == 0 {
-						data = nil
-					}
-					return Frame{Op: op, Data: data}, true, nil
-				}
-			}
+// Batch puts the next whole messages and control frames into dst and returns how many: fewer than
+// dst holds if it needs more bytes. Their data is valid until Space, Idle or Release. An error,
+// always an *Error, comes with the frames that were complete before it, and is returned for ever.
+// Nothing follows a close frame.
+func (r *Reader) Batch(dst []Frame) (n int, err error) {
+	for n < len(dst) {
+		n += r.simple(dst[n:])
+		if n == len(dst) {
+			break
 		}
+		f, ok, err := r.next()
+		if !ok {
+			return n, err
+		}
+		dst[n] = f
+		n++
 	}
-	return r.next()
+	return n, nil
+}
+
+// simple is a shorter way for most frames: whole and unfragmented messages that are not large. It
+// stops at the first other one, and leaves all judgement to next.
+func (r *Reader) simple(dst []Frame) (n int) {
+	b := r.buf
+	if b == nil || b.assembling || r.closed {
+		return 0
+	}
+	p := b.data[b.start:b.end]
+	for n < len(dst) && len(p) >= 4 && p[0]-(bitFin|byte(OpText)) <= 1 {
+		length, size := int(p[1]), 2
+		if length == 126 {
+			length, size = int(p[2])<<8|int(p[3]), 4
+		}
+		if (length < 126) != (size == 2) || size+length > len(p) || length > r.max {
+			break
+		}
+		op, data := Opcode(p[0]&0xf), p[size:size+length:size+length]
+		if op == OpText && !ValidUTF8(data) {
+			break
+		}
+		if length == 0 {
+			data = nil
+		}
+		f := &dst[n]
+		f.Op, f.Data, f.Code = op, data, 0
+		n++
+		p = p[size+length:]
+	}
+	b.start = b.end - len(p)
+	return n
 }
 
 func (r *Reader) next() (Frame, bool, error) {
@@ -172,11 +198,11 @@ func (f *Frame) splitClose() *Error {
 	if len(f.Data) == 1 {
 		return violation("close frame with a payload of one byte")
 	}
-	f.Code = binary.BigEndian.Uint16(f.Data)
+	f.Code = int(binary.BigEndian.Uint16(f.Data))
 	if f.Data = f.Data[2:]; len(f.Data) == 0 {
 		f.Data = nil
 	}
-	if !ValidCloseCode(f.Code) {
+	if !ValidCloseCode(uint16(f.Code)) {
 		return violation("close frame with the invalid code %d", f.Code)
 	}
 	if !ValidUTF8(f.Data) {
@@ -236,7 +262,7 @@ func (r *Reader) deliver() (Frame, bool, *Error) {
 	return f, true, nil
 }
 
-// Space returns where the next bytes of the connection go, never empty. What Next returned before
+// Space returns where the next bytes of the connection go, never empty. What Batch returned before
 // is invalid from here on.
 func (r *Reader) Space() []byte {
 	b := r.buf
@@ -279,7 +305,7 @@ func (r *Reader) Filled(n int) {
 }
 
 // Idle tells that the connection has no bytes at present: what is not needed to go on later goes
-// back to the pools. What Next returned before is invalid from here on.
+// back to the pools. What Batch returned before is invalid from here on.
 func (r *Reader) Idle() {
 	b := r.buf
 	if b == nil {
@@ -316,7 +342,7 @@ func (r *Reader) Release() {
 	*r = Reader{closed: true, err: r.err}
 }
 
-// forget reuses the memory of what Next returned outside the read buffer.
+// forget reuses the memory of what Batch returned outside the read buffer.
 func (r *Reader) forget() {
 	r.buf.aside = r.buf.aside[:0]
 	if r.inflate != nil {

@@ -66,7 +66,7 @@ func reference(p []byte, limit int, inflate func(p []byte) ([]byte, error)) (fra
 				return frames, 1002
 			}
 			if n > 1 {
-				if f.Code = binary.BigEndian.Uint16(here); !ValidCloseCode(f.Code) {
+				if f.Code = int(binary.BigEndian.Uint16(here)); !ValidCloseCode(uint16(f.Code)) {
 					return frames, 1002
 				}
 				if f.Data = here[2:]; !utf8.Valid(f.Data) {
