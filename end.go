@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -30,7 +31,7 @@ func (s *stream) fail(phase string, err error) error {
 // the loop only waits for the peer's, and not longer than the close timeout.
 func (s *stream) beginClose() {
 	s.mu.Lock()
-	if s.closing || s.over() {
+	if s.closing || s.cause != nil || s.over() {
 		s.mu.Unlock()
 		return
 	}
@@ -52,25 +53,31 @@ func (s *stream) release() {
 	}
 }
 
-// isEnding reports whether the stream is being closed or broken off.
+// isEnding reports whether the stream is near its end, whatever that is.
 func (s *stream) isEnding() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closing || s.cause != nil || s.over()
+	return s.closing || s.cause != nil || s.lost != nil || s.over()
 }
 
-func (s *stream) isClosing() bool {
+// discards reports whether what arrives is for nobody any more: the stream is
+// being closed from this side, or broken off.
+func (s *stream) discards() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
+	ending := s.closing || s.cause != nil
+	s.mu.Unlock()
+	return ending || s.out.closing()
 }
+
+// endTime is how long the last writes of a stream may hold up its end.
+func (s *stream) endTime() time.Duration { return max(s.closeTimeout, farewellTime) }
 
 // sendClose begins a closing handshake from outside the loop.
 func (s *stream) sendClose(frames []Frame) error {
 	if s.out.closing() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.endTime())
 	defer cancel()
 	op := newOp(frames)
 	defer op.free()
@@ -86,20 +93,31 @@ func (s *stream) sendClose(frames []Frame) error {
 func (s *stream) awaitClose() error {
 	timer := time.NewTimer(s.closeTimeout)
 	defer timer.Stop()
+	var err error
 	select {
 	case <-s.doneChan():
-		if !s.unanswered {
-			return nil
-		}
+		err = s.unanswered
 	case <-timer.C:
 		s.breakOff(ErrClosed)
+		err = os.ErrDeadlineExceeded
 	}
-	return fmt.Errorf("the peer did not answer the close frame within the close timeout of %v: %w", s.closeTimeout, os.ErrDeadlineExceeded)
+	switch {
+	case err == nil || s.closeTimeout == 0:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the peer did not answer the close frame within the close timeout of %v: %w", s.closeTimeout, err)
+	}
+	return fmt.Errorf("the peer did not answer the close frame: %w", err)
 }
 
 // closed is the end of a completed closing handshake.
 func (s *stream) closed() error {
-	if s.peer != nil && s.peer.Code != websocket.StatusNormalClosure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.cause != nil && !s.closing:
+		return s.cause
+	case s.peer != nil && s.peer.Code != websocket.StatusNormalClosure:
 		return *s.peer
 	}
 	return nil
@@ -108,18 +126,20 @@ func (s *stream) closed() error {
 // readFailed says what the failure to read means.
 func (s *stream) readFailed(err error) error {
 	s.mu.Lock()
-	closing, cause := s.closing, s.cause
-	s.mu.Unlock()
+	defer s.mu.Unlock()
 	switch {
-	case closing:
-		s.unanswered = errors.Is(err, os.ErrDeadlineExceeded)
-		return nil
-	case cause != nil:
-		return cause
+	case s.cause != nil:
+		err = s.cause
+	case s.lost != nil: // what broke first
+		err = s.lost
 	case errors.Is(err, h2.ErrPingTimeout):
-		return fmt.Errorf("%w: %w", ErrPeerUnresponsive, err)
+		err = fmt.Errorf("%w: %w", ErrPeerUnresponsive, err)
 	case errors.Is(err, io.EOF):
-		return fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)
+		err = fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)
+	}
+	if s.closing {
+		s.unanswered = err
+		return nil
 	}
 	return err
 }
@@ -139,12 +159,12 @@ func (s *stream) violated(err error) error {
 	default: // it could not be written
 		return s.readFailed(err)
 	}
-	if s.isClosing() {
-		return nil
+	if s.discards() {
+		return s.readFailed(err)
 	}
 	op := newOp([]Frame{Close(code, closeReason(err))})
 	defer op.free()
-	ctx, cancel := context.WithTimeout(context.Background(), s.closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.endTime())
 	defer cancel()
 	_ = s.send(ctx, op) // the connection is given up anyway
 	return err
@@ -170,18 +190,31 @@ func closeReason(err error) string {
 
 // breakOff ends the stream from this side, now. The first cause stands.
 func (s *stream) breakOff(cause error) {
+	if s.doom(cause) {
+		s.tearDown(cause)
+	}
+}
+
+// doom notes why the stream is being broken off, unless it is already.
+func (s *stream) doom(cause error) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.cause != nil || s.over() {
-		s.mu.Unlock()
-		return
+		return false
 	}
 	s.cause = cause
 	s.release()
+	return true
+}
+
+// tearDown disconnects, which wakes everybody who reads or writes.
+func (s *stream) tearDown(cause error) {
+	s.mu.Lock()
 	conn, body := s.conn, s.body
 	s.mu.Unlock()
 	s.out.stop(cause)
 	if conn != nil {
-		_ = conn.Close()
+		_ = bare(conn).Close() // TLS would wait to say goodbye
 	}
 	if body != nil {
 		_ = body.Close()
@@ -189,17 +222,44 @@ func (s *stream) breakOff(cause error) {
 	theLot.wake(s)
 }
 
+// lose is called when a write failed since the peer is gone. Then the stream has
+// not ended yet: what the peer has sent before is still to be read, and its close
+// frame may be among it.
+func (s *stream) lose(err error) {
+	s.mu.Lock()
+	if s.lost == nil && !s.over() {
+		s.lost = err
+		_ = s.conn.SetReadDeadline(time.Now().Add(s.endTime()))
+	}
+	s.mu.Unlock()
+	theLot.wake(s)
+}
+
+func (s *stream) isLost() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost != nil
+}
+
+// peerGone reports whether a write failed since nobody is there to read.
+func peerGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
 // giveUp ends the stream since its ctx has ended: with a close frame that says so
 // where one can be sent at once, and without waiting for the answer.
 func (s *stream) giveUp(ctx context.Context) {
-	if s.conn != nil && !s.over() {
-		s.out.farewell(websocket.StatusGoingAway)
-	}
 	err := ctx.Err()
 	if cause := context.Cause(ctx); cause != err {
 		err = fmt.Errorf("%w: %w", err, cause)
 	}
-	s.breakOff(err)
+	if !s.doom(err) {
+		return
+	}
+	if s.conn != nil {
+		s.out.farewell(websocket.StatusGoingAway)
+	}
+	s.tearDown(err)
 }
 
 func (s *stream) over() bool { return s.ended.Load() }
@@ -235,6 +295,9 @@ func (s *stream) finish(err error) {
 	s.release()
 	s.mu.Unlock()
 	if s.conn != nil {
+		if err != nil || s.unanswered != nil {
+			_ = bare(s.conn).Close()
+		}
 		_ = s.conn.Close()
 	}
 	if s.unwatch != nil {

@@ -193,8 +193,19 @@ func (d *Directive) collected() bool { return d.one.Kind == 0 }
 
 func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest) > 0 }
 
+// ends reports whether nothing may follow: d halts, or its last reply is a close
+// frame.
+func (d *Directive) ends() bool {
+	last := d.one.Kind
+	if n := len(d.rest); n > 0 {
+		last = d.rest[n-1].Kind
+	}
+	return d.halt || last == KindClose
+}
+
 // Each makes a [Handler] of a function for single frames. The replies to all
-// frames of a batch still leave together. Halt leaves the rest of the batch unseen.
+// frames of a batch still leave together. Halt, or a close frame as a reply, leaves
+// the rest of the batch unseen.
 // When the stream breaks f is not called.
 func Each(f func(Frame) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
@@ -208,8 +219,8 @@ func Each(f func(Frame) Directive) Handler {
 			if len(d.rest) > 0 {
 				replies = append(replies, d.rest...)
 			}
-			if d.halt {
-				halt = true
+			if d.ends() {
+				halt = d.halt
 				break
 			}
 		}

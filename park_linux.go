@@ -204,7 +204,7 @@ func (s *stream) setBusy(busy bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closing { // else the deadline is that of the closing handshake
+	if !s.closing && s.lost == nil { // else the deadline is that of the end
 		_ = s.conn.SetReadDeadline(deadline)
 	}
 }

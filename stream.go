@@ -80,7 +80,10 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 // to the socket, and pings are not answered until Receive is called.
 func (r *Response) Receive(ctx context.Context) ([]Frame, error) {
 	s := r.stream()
-	if s.pull == nil {
+	switch {
+	case s.handler == nil:
+		return nil, s.fail("receive", ErrClosed)
+	case s.pull == nil:
 		return nil, s.fail("receive", errors.New("the frames of this stream go to its handler or mailbox"))
 	}
 	frames, err := s.pull.receive(ctx, s)
@@ -203,6 +206,7 @@ type stream struct {
 	life    <-chan struct{} // closed when the ctx of the stream ends
 	mu      sync.Mutex
 	cause   error // why it was broken off from this side
+	lost    error // a write failed since the peer is gone
 	closing bool  // a close frame was sent from this side
 	quit    chan struct{}
 	unwatch func() bool // ends the watch over ctx
@@ -211,7 +215,7 @@ type stream struct {
 	ended      atomic.Bool
 	done       chan struct{} // closed with the end; made when somebody asks for it
 	err        error         // this and the next are valid once ended is set
-	unanswered bool          // our close frame was not answered in time
+	unanswered error         // why our close frame got no answer
 }
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
@@ -452,7 +456,7 @@ func (s *stream) dispatch(frames []Frame) (over bool, err error) {
 	if last := frames[len(frames)-1]; last.Kind == KindClose {
 		peer = &last
 	}
-	if s.isClosing() {
+	if s.discards() {
 		s.batch.out = s.batch.out[:0]
 		return peer != nil, nil
 	}
@@ -508,8 +512,8 @@ func (s *stream) sendReplies(frames []Frame) error {
 	op.frames = frames
 	defer op.free()
 	err := s.send(nil, op)
-	if err != nil && s.out.closing() {
-		return nil // the stream is being closed from this side: nothing more is sent
+	if err != nil && (s.out.closing() || s.isLost()) {
+		return nil // nothing more can be sent, but there may be more to read
 	}
 	return err
 }
@@ -547,7 +551,11 @@ func findPong(replies []Frame, at int, payload []byte) int {
 // send queues op and has it written. A failed write ends the stream.
 func (s *stream) send(ctx context.Context, op *sendOp) error {
 	err := s.out.send(ctx, op)
-	if err != nil && s.out.broken() {
+	switch {
+	case err == nil || !s.out.broken():
+	case peerGone(err):
+		s.lose(err)
+	default:
 		s.breakOff(err)
 	}
 	return err
