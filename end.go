@@ -60,6 +60,12 @@ func (s *stream) isEnding() bool {
 	return s.closing || s.cause != nil || s.lost != nil || s.over()
 }
 
+func (s *stream) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
 // discards reports whether what arrives is for nobody any more: the stream is
 // being closed from this side, or broken off.
 func (s *stream) discards() bool {
@@ -98,8 +104,13 @@ func (s *stream) awaitClose() error {
 	case <-s.doneChan():
 		err = s.unanswered
 	case <-timer.C:
+		leaving := s.out.broken() // the loop is done, and sees its last frame off
 		s.breakOff(ErrClosed)
 		err = os.ErrDeadlineExceeded
+		if leaving {
+			<-s.doneChan()
+			err = s.unanswered
+		}
 	}
 	switch {
 	case err == nil || s.closeTimeout == 0:
@@ -166,7 +177,9 @@ func (s *stream) violated(err error) error {
 	defer op.free()
 	ctx, cancel := context.WithTimeout(context.Background(), s.endTime())
 	defer cancel()
-	_ = s.send(ctx, op) // the connection is given up anyway
+	if s.send(ctx, op) == nil { // if not, the connection is given up anyway
+		s.beginClose()
+	}
 	return err
 }
 
@@ -278,6 +291,29 @@ func (s *stream) doneChan() <-chan struct{} {
 	return s.done
 }
 
+// halfCloser is a connection in which closing can overtake what was written last:
+// an HTTP/2 stream that the peer has not ended is reset, and a proxy that gets the
+// reset with our close frame may drop that.
+type halfCloser interface {
+	readable
+	CloseWrite() error
+}
+
+// seeOff gives a close frame of ours the time to arrive on such a connection: until
+// the peer ends its half too, and not longer than the close timeout.
+func (s *stream) seeOff() {
+	conn, ok := s.conn.(halfCloser)
+	if !ok || !s.isClosing() || conn.CloseWrite() != nil {
+		return
+	}
+	var dropped [512]byte
+	for {
+		if _, err := conn.Read(dropped[:]); err != nil {
+			return
+		}
+	}
+}
+
 // finish ends the stream with err: everything is let go of, and everybody who
 // waits is told.
 func (s *stream) finish(err error) {
@@ -286,6 +322,7 @@ func (s *stream) finish(err error) {
 		after = ErrClosed
 	}
 	s.out.stop(after)
+	s.seeOff()
 	s.mu.Lock()
 	s.err = err
 	s.ended.Store(true)
