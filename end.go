@@ -303,7 +303,12 @@ type halfCloser interface {
 // the peer ends its half too, and not longer than the close timeout.
 func (s *stream) seeOff() {
 	conn, ok := s.conn.(halfCloser)
-	if !ok || !s.isClosing() || conn.CloseWrite() != nil {
+	if !ok || !s.out.closing() {
+		return
+	}
+	s.beginClose() // the answer may be there before whoever sent the close frame gets to it
+	_ = conn.SetWriteDeadline(time.Now().Add(s.endTime()))
+	if conn.CloseWrite() != nil {
 		return
 	}
 	var dropped [512]byte
