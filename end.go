@@ -60,12 +60,6 @@ func (s *stream) isEnding() bool {
 	return s.closing || s.cause != nil || s.lost != nil || s.over()
 }
 
-func (s *stream) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
-}
-
 // discards reports whether what arrives is for nobody any more: the stream is
 // being closed from this side, or broken off.
 func (s *stream) discards() bool {

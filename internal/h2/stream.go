@@ -226,19 +226,20 @@ func (s *Stream) endLocal() (last bool) {
 	return s.remoteEnd && s.c.forget(s, net.ErrClosed)
 }
 
-// remoteEnded notes the peer's END_STREAM.
+// remoteEnded notes the peer's END_STREAM, for the reader last: one who closes the stream when he
+// has read to its end must not find it half open.
 func (s *Stream) remoteEnded() {
+	s.c.mu.Lock()
+	s.remoteEnd = true
+	last := s.localEnd && s.c.forget(s, net.ErrClosed)
+	s.c.mu.Unlock()
+
 	s.mu.Lock()
 	if s.recvErr == nil {
 		s.recvErr = io.EOF
 	}
 	s.readable.Broadcast()
 	s.mu.Unlock()
-
-	s.c.mu.Lock()
-	s.remoteEnd = true
-	last := s.localEnd && s.c.forget(s, net.ErrClosed)
-	s.c.mu.Unlock()
 	s.c.idle(last)
 }
 
