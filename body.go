@@ -63,6 +63,9 @@ func (s *stream) serveBody() error {
 	defer s.giveBack()
 	for {
 		n, err := s.body.Read(*buf)
+		if n > 0 && s.discards() {
+			return s.bodyFailed(err)
+		}
 		if n > 0 {
 			frames := s.batch.frames[:1]
 			frames[0] = Frame{Kind: KindChunk, Data: (*buf)[:n]}
@@ -90,8 +93,21 @@ var errPlainReply = errors.New("the handler's reply cannot be sent: a plain HTTP
 func (s *stream) bodyFailed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause != nil {
+	switch {
+	case s.closing:
+		return nil
+	case s.cause != nil:
 		return s.cause
+	case s.life.Err() != nil: // which the body may learn first
+		return s.lifeError()
 	}
 	return err
+}
+
+// closeBody ends a plain answer, cleanly.
+func (s *stream) closeBody() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	_ = s.body.Close()
 }

@@ -255,11 +255,8 @@ func peerGone(err error) bool {
 
 // giveUp ends the stream since its ctx has ended: with a close frame that says so
 // where one can be sent at once, and without waiting for the answer.
-func (s *stream) giveUp(ctx context.Context) {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err {
-		err = fmt.Errorf("%w: %w", err, cause)
-	}
+func (s *stream) giveUp() {
+	err := s.lifeError()
 	if !s.doom(err) {
 		return
 	}
@@ -267,6 +264,15 @@ func (s *stream) giveUp(ctx context.Context) {
 		s.out.farewell(websocket.StatusGoingAway)
 	}
 	s.tearDown(err)
+}
+
+// lifeError is why the ctx of the stream has ended, or nil while it has not.
+func (s *stream) lifeError() error {
+	err := s.life.Err()
+	if cause := context.Cause(s.life); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
 }
 
 func (s *stream) over() bool { return s.ended.Load() }

@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -32,11 +33,11 @@ type HTTPError struct {
 	Header     http.Header
 	Body       []byte // its first 1 MiB
 
-	url string
+	phase, url string
 }
 
 func (e *HTTPError) Error() string {
-	return fmt.Sprintf("reqws: handshake: %s: refused with status %d %s", e.url, e.StatusCode, http.StatusText(e.StatusCode))
+	return fmt.Sprintf("reqws: %s: %s: refused with status %d %s", cmp.Or(e.phase, phaseRequest), e.url, e.StatusCode, http.StatusText(e.StatusCode))
 }
 
 // ProtocolError is a violation of RFC 6455 or RFC 7692: by the peer, or in a

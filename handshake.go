@@ -328,7 +328,11 @@ func (a *answer) refuse(u *url.URL) error {
 	defer a.body.Close()
 	body, _ := io.ReadAll(io.LimitReader(a.body, maxRefusal))
 	a.resp.Body = body
-	a.resp.refused = &HTTPError{StatusCode: a.resp.StatusCode, Header: a.resp.Header, Body: body, url: safeURL(u)}
+	phase := phaseRequest
+	if u != nil && isWebSocket(u) {
+		phase = phaseHandshake
+	}
+	a.resp.refused = &HTTPError{StatusCode: a.resp.StatusCode, Header: a.resp.Header, Body: body, phase: phase, url: safeURL(u)}
 	return a.resp.refused
 }
 

@@ -48,20 +48,32 @@ func (s *stream) lastMessage(err error) {
 		return
 	default:
 	}
-	var expired <-chan time.Time
-	ended := s.life
-	for {
-		select {
-		case s.mailbox <- m:
-			return
-		case <-ended:
-			ended = nil
-			timer := time.NewTimer(s.closeTimeout)
-			defer timer.Stop()
-			expired = timer.C
-		case <-expired:
-			return
-		}
+	select {
+	case s.mailbox <- m:
+		return
+	case <-s.life.Done():
+	case <-s.left:
+	}
+	timer := time.NewTimer(s.closeTimeout)
+	defer timer.Stop()
+	select {
+	case s.mailbox <- m:
+	case <-timer.C:
+	}
+}
+
+// leave notes that somebody closed the stream, before its end or after it: its
+// mailbox may not be read any more.
+func (s *stream) leave() {
+	if s.left == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.left:
+	default:
+		close(s.left)
 	}
 }
 

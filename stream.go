@@ -129,11 +129,13 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 	if err := checkFrames(frames); err != nil {
 		return s.fail("close", err)
 	}
+	s.leave()
 	if s.over() {
 		return nil
 	}
 	if s.body != nil {
-		return r.CloseNow()
+		s.closeBody()
+		return nil
 	}
 	if err := s.sendClose(frames); err != nil {
 		s.breakOff(ErrClosed)
@@ -148,7 +150,9 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 // CloseNow disconnects without a close frame. The stream then ends with
 // [ErrClosed]. It does not wait for a handler that is running.
 func (r *Response) CloseNow() error {
-	r.stream().breakOff(ErrClosed)
+	s := r.stream()
+	s.leave()
+	s.breakOff(ErrClosed)
 	return nil
 }
 
@@ -165,7 +169,7 @@ func (r *Response) Wait() error {
 
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
-	s := &stream{}
+	s := &stream{life: context.Background()}
 	s.finish(ErrClosed)
 	return s
 }()
@@ -203,14 +207,15 @@ type stream struct {
 
 	peer *websocket.CloseError // the peer's close frame, if it came before one was sent from this side
 
-	life    <-chan struct{} // closed when the ctx of the stream ends
+	life    context.Context
 	mu      sync.Mutex
 	cause   error // why it was broken off from this side
 	lost    error // a write failed since the peer is gone
 	closing bool  // a close frame was sent from this side
 	quit    chan struct{}
-	unwatch func() bool // ends the watch over ctx
-	calling atomic.Bool // a handler is running
+	left    chan struct{} // closed once the owner of the mailbox has closed the stream
+	unwatch func() bool   // ends the watch over ctx
+	calling atomic.Bool   // a handler is running
 
 	ended      atomic.Bool
 	done       chan struct{} // closed with the end; made when somebody asks for it
@@ -220,7 +225,7 @@ type stream struct {
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
 	s := &stream{
-		resp: a.resp, wrapped: a.wrapped, life: ctx.Done(),
+		resp: a.resp, wrapped: a.wrapped, life: ctx,
 		mailbox: c.mailbox, direct: c.handler != nil, autoPong: !c.noAutoPong, closeTimeout: c.closeTimeout,
 	}
 	a.resp.s = s
@@ -229,7 +234,7 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 	case c.handler != nil:
 		s.handler = c.handler
 	case c.mailbox != nil:
-		s.quit = make(chan struct{})
+		s.quit, s.left = make(chan struct{}), make(chan struct{})
 		s.handler = s.toMailbox
 	default:
 		s.quit = make(chan struct{})
@@ -240,7 +245,7 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 		s.attach(c, a.open)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
-		s.unwatch = context.AfterFunc(ctx, func() { s.giveUp(ctx) })
+		s.unwatch = context.AfterFunc(ctx, s.giveUp)
 	}
 	return s
 }
@@ -250,6 +255,7 @@ func (s *stream) attach(c *config, h *handshake) {
 	s.conn, s.cancel = h.conn.Conn, h.cancel
 	src, try := sourceOf(s.conn)
 	s.src = src
+	s.out.brittle = isBrittle(s.conn)
 	s.out.conn, s.out.try, s.out.timeout, s.out.err = s.conn, try, c.writeTimeout, nil
 	var inflate *wire.Inflate
 	if h.deflate != nil {

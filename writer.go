@@ -2,6 +2,7 @@ package reqws
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -26,7 +27,8 @@ type writer struct {
 	try     tryWriter // writes what goes at once without waiting; nil where the connection cannot
 	timeout time.Duration
 	deflate *wire.Deflate
-	minimum int // payloads shorter than this go uncompressed
+	minimum int  // payloads shorter than this go uncompressed
+	brittle bool // an interrupted write cannot be taken up again
 
 	mu    sync.Mutex
 	busy  bool // somebody leads, or there is nothing to write to yet
@@ -535,7 +537,7 @@ func (w *writer) interrupted() error {
 	end := w.pos
 	for _, op := range w.flight {
 		switch {
-		case op.begun && op.cancelled:
+		case op.cancelled && (op.begun || w.brittle):
 			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
 		case op.begun:
 			kept, end = append(kept, op), op.end
@@ -552,6 +554,16 @@ func (w *writer) interrupted() error {
 	w.buf = w.buf[:end]
 	w.requeue(back)
 	return nil
+}
+
+// isBrittle reports whether a write to conn that was interrupted cannot be taken
+// up again: TLS has then lost its place, and a body has been closed.
+func isBrittle(conn net.Conn) bool {
+	switch conn.(type) {
+	case *tls.Conn, *bodyConn:
+		return true
+	}
+	return false
 }
 
 // requeue puts ops that were encoded in vain back to the front of the queue. A
