@@ -59,9 +59,13 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
-	if err := writeRequest(conn, handshakeRequest(t.req)); err != nil {
+	request, err := encodeRequest(handshakeRequest(t.req))
+	if err != nil {
 		return nil, nil, err
 	}
+	defer requestBuffers.Put(request)
+	// A peer that hung up before it read everything may have said why.
+	_, writeErr := conn.Write(request.Bytes())
 	answer := readAnswer(conn)
 	if trace != nil && trace.GotFirstResponseByte != nil {
 		if _, err := answer.Peek(1); err == nil {
@@ -69,6 +73,9 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 		}
 	}
 	resp, err := answer.head(t.req)
+	if err != nil && writeErr != nil && alert(err) == nil {
+		err = writeErr
+	}
 	return resp, answer, err
 }
 
@@ -88,15 +95,21 @@ func handshakeRequest(req *http.Request) *http.Request {
 
 var requestBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// encodeRequest returns a request without a body in one of requestBuffers.
+func encodeRequest(req *http.Request) (*bytes.Buffer, error) {
+	buf := requestBuffers.Get().(*bytes.Buffer)
+	buf.Reset()
+	return buf, req.Write(buf)
+}
+
 // writeRequest sends a request without a body in one Write.
 func writeRequest(conn net.Conn, req *http.Request) error {
-	buf := requestBuffers.Get().(*bytes.Buffer)
-	defer requestBuffers.Put(buf)
-	buf.Reset()
-	if err := req.Write(buf); err != nil {
+	buf, err := encodeRequest(req)
+	if err != nil {
 		return err
 	}
-	_, err := conn.Write(buf.Bytes())
+	defer requestBuffers.Put(buf)
+	_, err = conn.Write(buf.Bytes())
 	return err
 }
 

@@ -178,6 +178,9 @@ func (t *trip) failStream(ctx context.Context, err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
 	}
+	if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
+		t.enter(phaseTLS)
+	}
 	return t.fail(ctx, err)
 }
 

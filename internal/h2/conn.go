@@ -62,7 +62,8 @@ type Conn struct {
 	answers       int          // bytes in out that the peer made us queue
 	outReady      sync.Cond    // wakes the writer; L is mu
 	turns         []*Stream    // streams that wait for room in out or in sendWindow, first come first
-	socketFailed  bool         // nothing more can be written
+	socketFailed  bool         // nothing more can be written,
+	writeErr      error        // because of this, unless it is the reader that failed
 	readyIsClosed bool
 }
 

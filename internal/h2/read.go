@@ -2,8 +2,10 @@ package h2
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 
@@ -63,11 +65,23 @@ func (c *Conn) readLoop() {
 
 	var broken ConnError
 	if !errors.As(err, &broken) {
-		c.lost(err)
+		c.lost(c.reason(err))
 		return
 	}
 	c.set.CountError(errorToken("conn_", broken.Code))
 	c.fail(err, farewell{broken.Code, broken.Reason})
+}
+
+// reason is why the connection was lost if reading fails with err: what made a write fail before,
+// unless it was the peer's TLS that ended it.
+func (c *Conn) reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.writeErr, err)
 }
 
 // readFrames returns the error that ends the connection.

@@ -77,7 +77,7 @@ func (c *Conn) writeLoop() {
 			outBuffers.Put(batch)
 		}
 		if err != nil {
-			c.lost(err)
+			c.writeFailed(err)
 		}
 	}
 	c.nc.Close()
@@ -85,6 +85,19 @@ func (c *Conn) writeLoop() {
 	defer c.mu.Unlock()
 	if c.grace != nil {
 		c.grace.Stop()
+	}
+}
+
+// writeFailed leaves the end of the connection to the reader, but for a socket that stays open:
+// a peer that hung up may have said why, in a GOAWAY or a TLS alert, and have answered streams.
+func (c *Conn) writeFailed(err error) {
+	c.nc.SetReadDeadline(time.Now().Add(flushTimeout))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.socketFailed = true
+	c.writeErr = err
+	for c.err == nil {
+		c.outReady.Wait()
 	}
 }
 
