@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type writer struct {
 	head  *sendOp // waiting to be written
 	tail  *sendOp
 	timed bool       // a write deadline is set
+	crowd int8       // counts down the writes since several senders shared one; owned by the leader
 	wakes *sync.Pool // channels for those who wait; made when somebody first does
 	*work            // nil while nobody writes; owned by the leader
 }
@@ -55,7 +57,7 @@ type sendOp struct {
 	own    []Frame // where frames were copied to
 	ctx    context.Context
 	next   *sendOp
-	wake   chan struct{} // while it waits for somebody else's write
+	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
 
 	state     sendState
@@ -83,6 +85,10 @@ const (
 // writeChunk is about how much is encoded before it is written. Payloads that do
 // not fit are masked and written piece by piece.
 const writeChunk = 64 << 10
+
+// crowdMemory is after how many writes for a single sender senders count as alone
+// again.
+const crowdMemory = 16
 
 var (
 	opPool   = sync.Pool{New: func() any { return new(sendOp) }}
@@ -188,11 +194,11 @@ func (w *writer) send(ctx context.Context, op *sendOp) error {
 
 // borrowWake lends a channel to wait on. Each writer has its own: a channel must
 // not get out of the testing/synctest bubble that it was made in.
-func (w *writer) borrowWake() chan struct{} {
+func (w *writer) borrowWake() chan bool {
 	if w.wakes == nil {
-		w.wakes = &sync.Pool{New: func() any { return make(chan struct{}, 1) }}
+		w.wakes = &sync.Pool{New: func() any { return make(chan bool, 1) }}
 	}
-	return w.wakes.Get().(chan struct{})
+	return w.wakes.Get().(chan bool)
 }
 
 func (w *writer) push(op *sendOp) {
@@ -227,42 +233,39 @@ func (w *writer) remove(op *sendOp) {
 // await waits while somebody else writes. It reports whether op is done with; if
 // not, its caller has to lead.
 func (w *writer) await(ctx context.Context, op *sendOp) (done bool) {
-	var ended <-chan struct{}
-	if ctx != nil {
-		ended = ctx.Done()
+	if ctx == nil || ctx.Done() == nil {
+		return <-op.wake
 	}
-	for {
-		select {
-		case <-op.wake:
-		case <-ended:
-			ended = nil
-			w.mu.Lock()
-			switch op.state {
-			case sendQueued:
-				w.remove(op)
-				if op.frames[len(op.frames)-1].Kind == KindClose {
-					w.shut = false
-				}
-				op.state, op.err = sendDone, ctx.Err()
-			case sendInFlight:
-				w.interrupt(op)
-			}
-			w.mu.Unlock()
-		}
-		w.mu.Lock()
-		isDone, lead := op.state == sendDone, op.lead
-		if isDone && lead {
-			w.handOver()
-		}
-		w.mu.Unlock()
-		if isDone || lead {
-			select { // a wake-up that met the end of ctx
-			case <-op.wake:
-			default:
-			}
-			return isDone
-		}
+	select {
+	case done = <-op.wake:
+		return done
+	case <-ctx.Done():
 	}
+	if w.withdraw(op) {
+		return true
+	}
+	return <-op.wake // who writes it says what became of it
+}
+
+// withdraw takes op back since its ctx has ended. It reports false if that is
+// too late, and then makes the write return.
+func (w *writer) withdraw(op *sendOp) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if op.state != sendQueued {
+		w.interrupt(op)
+		return false
+	}
+	w.remove(op)
+	if op.frames[len(op.frames)-1].Kind == KindClose {
+		w.shut = false
+	}
+	op.state, op.err = sendDone, op.ctx.Err()
+	if op.lead { // just now
+		<-op.wake
+		w.handOver()
+	}
+	return true
 }
 
 // interrupt makes the write that op is in return now.
@@ -289,14 +292,7 @@ func (w *writer) handOver() {
 		return
 	}
 	next.lead = true
-	next.signal()
-}
-
-func (op *sendOp) signal() {
-	select {
-	case op.wake <- struct{}{}:
-	default:
-	}
+	next.wake <- false
 }
 
 // rest gives back what only writing needs.
@@ -313,6 +309,11 @@ func (w *writer) rest() {
 // write leads: it writes what is queued until own is out.
 func (w *writer) write(own *sendOp) {
 	var stop func() bool
+	if w.crowd > 0 {
+		// Where several sent of late, more are likely to be about to. To let them
+		// run and join takes less than a write for each of them.
+		runtime.Gosched()
+	}
 	w.mu.Lock()
 	for own.state != sendDone {
 		w.load()
@@ -367,6 +368,11 @@ func (w *writer) load() {
 			break
 		}
 		size += op.size()
+	}
+	if len(w.flight) > 1 {
+		w.crowd = crowdMemory
+	} else if w.crowd > 0 {
+		w.crowd--
 	}
 	if w.timed && w.try != nil && !w.cancelled() {
 		w.timed = false
@@ -514,8 +520,8 @@ func (w *writer) retire() {
 
 func (op *sendOp) done(err error) {
 	op.state, op.err = sendDone, err
-	if !op.lead {
-		op.signal()
+	if !op.lead { // else it is who leads that finds out
+		op.wake <- true
 	}
 }
 
