@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -20,6 +21,7 @@ type bodyConn struct {
 	asked  bool     // a buffer is with the reading goroutine
 	rest   bodyRead // what Read has not handed out yet
 	buf    []byte
+	stuck  bool // a write was left behind
 
 	readDeadline  deadline
 	writeDeadline deadline
@@ -93,14 +95,19 @@ func (b *bodyConn) fill() error {
 	}
 }
 
-// Write is cut off at its deadline by closing the body: that is all one can do
-// to a write that does not return.
+// Write leaves a write that meets its deadline behind: all one can do to it is
+// to close the body, and no other can follow it. It works on a copy of p, which is the
+// caller's again.
 func (b *bodyConn) Write(p []byte) (int, error) {
+	if b.stuck {
+		return 0, os.ErrDeadlineExceeded
+	}
 	type result struct {
 		n   int
 		err error
 	}
 	done := make(chan result, 1)
+	p = slices.Clone(p)
 	go func() {
 		n, err := b.ReadWriteCloser.Write(p)
 		done <- result{n, err}
@@ -111,8 +118,7 @@ func (b *bodyConn) Write(p []byte) (int, error) {
 		case r := <-done:
 			return r.n, r.err
 		case <-expired:
-			_ = b.Close()
-			<-done // p is the caller's again only now
+			b.stuck = true
 			return 0, os.ErrDeadlineExceeded
 		case <-changed:
 		}

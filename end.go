@@ -328,6 +328,7 @@ func (s *stream) finish(err error) {
 	}
 	s.out.stop(after)
 	s.seeOff()
+	s.letGo(err == nil && s.unanswered == nil)
 	s.mu.Lock()
 	s.err = err
 	s.ended.Store(true)
@@ -336,8 +337,15 @@ func (s *stream) finish(err error) {
 	}
 	s.release()
 	s.mu.Unlock()
+	if s.pull != nil {
+		s.pull.end()
+	}
+}
+
+// letGo gives back what s holds. TLS says goodbye only where the peer listens.
+func (s *stream) letGo(clean bool) {
 	if s.conn != nil {
-		if err != nil || s.unanswered != nil {
+		if !clean {
 			_ = bare(s.conn).Close()
 		}
 		_ = s.conn.Close()
@@ -354,7 +362,4 @@ func (s *stream) finish(err error) {
 	theLot.leave(s)
 	s.in.Release()
 	s.out.releaseDeflate()
-	if s.pull != nil {
-		s.pull.end()
-	}
 }

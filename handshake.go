@@ -38,21 +38,20 @@ type handshake struct {
 	offer   bool // permessage-deflate
 	noCtx   bool // without context takeover
 	coder   bool
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc // these two over the user's own Transport
+	timer   *time.Timer
 	resp    *http.Response
 	err     error // of the round trip, before coder's Dial wraps it
 	conn    *openConn
 	deflate *wire.DeflateParams
 	client  *websocket.Conn // coder's, where it was asked for
+	lent    *lentConn       // what that works on
 }
 
 // RoundTrip implements http.RoundTripper.
 func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
-	ws := req.URL.Scheme == "ws" || req.URL.Scheme == "wss"
-	o.mu.Lock()
-	o.url, o.ws = req.URL, ws
-	o.mu.Unlock()
-	if !ws && !o.coder {
+	o.asked(req.URL)
+	if !isWebSocket(req.URL) && !o.coder {
 		resp, err := o.c.roundTripper().RoundTrip(req)
 		if err != nil {
 			return nil, fail("request", req.URL, err)
@@ -60,6 +59,28 @@ func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	return o.handshake(req)
+}
+
+// note is the step that notes what is asked for, since the user's steps behind
+// it may answer by themselves, and makes up for what these answers may lack.
+func (o *opener) note(next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		o.asked(req.URL)
+		resp, err := next.RoundTrip(req)
+		if err == nil && resp == nil {
+			return nil, fail("request", req.URL, errors.New("a step returned neither an answer nor an error"))
+		}
+		if err == nil && resp.Body == nil {
+			resp.Body = http.NoBody
+		}
+		return resp, err
+	})
+}
+
+func (o *opener) asked(u *url.URL) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.url, o.ws = u, isWebSocket(u)
 }
 
 // handshake lets coder's Dial speak the opening handshake of RFC 6455, section
@@ -80,9 +101,7 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 
 	ctx := req.Context()
 	if o.c.transport != nil {
-		var stop func()
-		ctx, stop = h.bound(ctx, o.c.connectTimeout)
-		defer stop()
+		ctx = h.bound(ctx, o.c.connectTimeout)
 	}
 	client, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
@@ -97,6 +116,7 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return h.failed(req, err)
 	}
+	h.inTime()
 	h.resp.Request = req
 	if o.coder {
 		h.client = client
@@ -114,17 +134,33 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 }
 
 // bound ends a handshake over the user's own Transport after timeout. What
-// stays of it is let go of with the connection.
-func (h *handshake) bound(ctx context.Context, timeout time.Duration) (context.Context, func()) {
+// stays of it is let go of with the connection, or with the body of a refusal.
+func (h *handshake) bound(ctx context.Context, timeout time.Duration) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h.cancel = func() { cancel(nil) }
-	if timeout <= 0 {
-		return ctx, func() {}
+	if timeout > 0 {
+		h.timer = time.AfterFunc(timeout, func() { cancel(connectTimeoutError(timeout)) })
 	}
-	timer := time.AfterFunc(timeout, func() {
-		cancel(fmt.Errorf("no answer within the connect timeout of %v: %w", timeout, context.DeadlineExceeded))
-	})
-	return ctx, func() { timer.Stop() }
+	return ctx
+}
+
+// inTime stops what bound began.
+func (h *handshake) inTime() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+// refusal is the body of a refused handshake over the user's own Transport.
+type refusal struct {
+	io.ReadCloser
+	h *handshake
+}
+
+func (r refusal) Close() error {
+	err := r.ReadCloser.Close()
+	r.h.abandon()
+	return err
 }
 
 // failed is the outcome of a handshake that opened nothing: a refusal is an
@@ -132,11 +168,17 @@ func (h *handshake) bound(ctx context.Context, timeout time.Duration) (context.C
 func (h *handshake) failed(req *http.Request, err error) (*http.Response, error) {
 	if h.resp != nil && h.resp.StatusCode >= 300 && h.err == nil {
 		h.resp.Request = req
+		if h.cancel != nil {
+			h.resp.Body = refusal{h.resp.Body, h}
+		}
 		return h.resp, nil
 	}
 	h.abandon()
 	if h.resp != nil && h.resp.Body != nil {
 		_ = h.resp.Body.Close()
+	}
+	if inner := errors.Unwrap(err); inner != nil { // the outer one says that Dial failed
+		err = inner
 	}
 	if h.err != nil {
 		err = h.err
@@ -152,6 +194,7 @@ func (h *handshake) abandon() {
 	if h.conn != nil {
 		_ = h.conn.Close()
 	}
+	h.inTime()
 	if h.cancel != nil {
 		h.cancel()
 	}
@@ -186,7 +229,8 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = h.conn
 	seen.Body = inert{}
 	if h.coder {
-		seen.Body = h.conn
+		h.lent = &lentConn{openConn: h.conn}
+		seen.Body = h.lent
 	}
 	seen.Header = resp.Header.Clone()
 	if resp.ProtoMajor == 2 {
@@ -259,6 +303,21 @@ type inert struct{}
 func (inert) Read([]byte) (int, error)    { return 0, io.EOF }
 func (inert) Write(p []byte) (int, error) { return len(p), nil }
 func (inert) Close() error                { return nil }
+
+// lentConn is the body that coder's Conn keeps: closing it tells a step that
+// wrapped the answer's body of the end.
+type lentConn struct {
+	*openConn
+	wrapped io.Closer
+}
+
+func (l *lentConn) Close() error {
+	err := l.openConn.Close()
+	if l.wrapped != nil {
+		_ = l.wrapped.Close()
+	}
+	return err
+}
 
 // roundTripper is what performs the exchange itself.
 func (c *config) roundTripper() http.RoundTripper {
@@ -373,6 +432,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 	if a.resp.refused != nil {
 		return nil, nil, a.resp.refused
 	}
+	a.open.lent.wrapped, a.wrapped = a.wrapped, nil
 	s := newStream(ctx, c, a)
 	s.finish(ErrClosed)
 	return a.open.client, a.resp, nil

@@ -40,18 +40,19 @@ func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 // chain puts the steps in their order, the outermost first, around the
 // handshake. All that is inside retry runs again on each attempt, and all that is
 // inside followRedirects on each hop.
-func (c *config) chain(handshake http.RoundTripper) http.RoundTripper {
+func (c *config) chain(handshake *opener) http.RoundTripper {
 	steps := []Step{
 		retry(c),
 		followRedirects(c),
 		resolveURL(c),
 		setHeaders(c),
 		authenticate(c),
+		handshake.note,
 	}
 	steps = append(steps, c.steps...)
 	steps = append(steps, sign(c))
 
-	rt := handshake
+	var rt http.RoundTripper = handshake
 	for i := len(steps) - 1; i >= 0; i-- {
 		rt = steps[i](rt)
 	}

@@ -523,6 +523,25 @@ func TestSendCutOffOverTLS(t *testing.T) {
 	is.True(strings.Contains(resp.Wait().Error(), "cut off"))
 }
 
+// There the stream breaks also where no whole record of the frame was written.
+func TestSendGivenUpOverTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+		resp, err := to(srv).Do(t.Context())
+		is.NoErr(err)
+		is.NoErr(resp.Send(t.Context(), reqws.Binary(make([]byte, 900)))) // nearly all it takes
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err = resp.Send(ctx, reqws.Binary(make([]byte, 500)))
+		is.Equal(time.Since(start), time.Second)
+		is.True(errors.Is(err, context.DeadlineExceeded))
+		is.True(strings.Contains(err.Error(), "cut off"))
+		is.True(strings.Contains(resp.Wait().Error(), "cut off"))
+	})
+}
+
 // A peer that takes no bytes at all for the write timeout ends the stream.
 func TestWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

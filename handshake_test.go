@@ -1,0 +1,756 @@
+package reqws_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/reqwstest"
+)
+
+// ways are the three ways to execute a Request.
+var ways = map[string]func(context.Context, *reqws.Request) error{
+	"Do": func(ctx context.Context, r *reqws.Request) error {
+		resp, err := r.Do(ctx)
+		if err == nil {
+			_ = resp.CloseNow()
+			_ = resp.Wait()
+		}
+		return err
+	},
+	"Run": func(ctx context.Context, r *reqws.Request) error {
+		return r.Run(ctx, reqws.Into(reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })))
+	},
+	"Dial": func(ctx context.Context, r *reqws.Request) error {
+		conn, _, err := r.Dial(ctx)
+		if err == nil {
+			_ = conn.CloseNow()
+		}
+		return err
+	},
+}
+
+// The 101 may come in any pieces, with frames behind it.
+func TestTheAnswerInPieces(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 10, 100, 10_000} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				srv := reqwstest.NewMemory(t, reqwstest.Script(
+					reqwstest.Accept(
+						reqwstest.WithHeader("X-Long", strings.Repeat("x", 300)),
+						reqwstest.WithFrames(reqwstest.Text("early"), reqwstest.Ping("p"), reqwstest.Text("bird")),
+						reqwstest.InPieces(n),
+					),
+					reqwstest.ExpectPong("p"),
+					reqwstest.SendClose(1000, ""),
+					reqwstest.ExpectClose(1000, ""),
+				))
+				w := &witness{}
+				is.NoErr(to(srv).Run(t.Context(), w.into()))
+				is.Equal(w.frames(), []string{`text "early"`, `ping "p"`, `text "bird"`, "close 1000"})
+			})
+		})
+	}
+}
+
+// What comes in the packet of the 101 is not lost, whatever its size and the way
+// it is read.
+func TestFramesInThePacketOfTheAnswer(t *testing.T) {
+	big := strings.Repeat("x", 100_000)
+	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
+		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
+	} {
+		for _, mode := range []string{"run", "do", "pull", "mailbox", "dial"} {
+			t.Run(name+"/"+mode, func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				srv := server(t, reqwstest.Script(
+					reqwstest.Accept(reqwstest.WithFrames(reqwstest.Text("a"), reqwstest.Text(big), reqwstest.Close(1000, ""))),
+					reqwstest.ExpectClose(1000, ""),
+				))
+				req := to(srv, reqws.MaxMessageSize(1<<20))
+				want := []string{`text "a"`, reqws.Text(big).String(), "close 1000"}
+				w := &witness{}
+				var got []string
+				switch mode {
+				case "run":
+					is.NoErr(req.Run(t.Context(), w.into()))
+					got = w.frames()
+				case "do":
+					resp, err := req.Do(t.Context(), w.into())
+					is.NoErr(err)
+					is.NoErr(resp.Wait())
+					got = w.frames()
+				case "pull":
+					resp, err := req.Do(t.Context())
+					is.NoErr(err)
+					for f, err := range resp.Frames(t.Context()) {
+						is.NoErr(err)
+						got = append(got, f.String())
+					}
+				case "mailbox":
+					box := make(chan reqws.Message, 10)
+					is.NoErr(req.Run(t.Context(), reqws.IntoMailbox(box)))
+					for m := range box {
+						if m.Err != nil {
+							break
+						}
+						got = append(got, listed(m.Frames)...)
+					}
+				case "dial":
+					conn, _, err := req.Dial(t.Context())
+					is.NoErr(err)
+					conn.SetReadLimit(1 << 20)
+					for range 2 {
+						_, p, err := conn.Read(t.Context())
+						is.NoErr(err)
+						got = append(got, reqws.Text(p).String())
+					}
+					_, _, err = conn.Read(t.Context())
+					is.Equal(websocket.CloseStatus(err), websocket.StatusNormalClosure)
+					got = append(got, "close 1000")
+				}
+				is.Equal(got, want)
+			})
+		}
+	}
+}
+
+// A URL without a path means "/".
+func TestNoPath(t *testing.T) {
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(reqwstest.WithFrames(reqwstest.Close(1000, "")))).Times(2))
+			for _, u := range []string{srv.URL, srv.URL + "?q=1"} {
+				is.NoErr(way(t.Context(), to(srv, reqws.URL(u))))
+			}
+			is.Equal(srv.Requests()[0].RequestURI, "/")
+			is.Equal(srv.Requests()[1].RequestURI, "/?q=1")
+		})
+	}
+}
+
+// A refused handshake is an answer of Do, with its status, headers and body, and
+// an *HTTPError of everything else.
+func TestARefusedHandshake(t *testing.T) {
+	for _, status := range []int{300, 304, 400, 401, 403, 404, 410, 418, 429, 500, 503} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			header := http.Header{"X-Why": {"no room"}, "Www-Authenticate": {"Basic"}}
+			body := "the house is full"
+			if status == 304 {
+				body = "" // it cannot have one
+			}
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Refuse(status, header, body)).Times(5))
+			w := &witness{}
+			req := to(srv, reqws.URL(srv.URL+"/chat?token=secret"), reqws.OnOpen(func(*reqws.Response) reqws.Directive {
+				t.Error("OnOpen was called")
+				return reqws.Cont()
+			}))
+			check := func(h http.Header, got int, b []byte) {
+				t.Helper()
+				is.Equal(got, status)
+				is.Equal(h.Get("X-Why"), "no room")
+				is.Equal(string(b), body)
+			}
+			for _, opts := range [][]reqws.Option{nil, {w.into()}} {
+				resp, err := req.Do(t.Context(), opts...)
+				is.NoErr(err)
+				check(resp.Header, resp.StatusCode, resp.Body)
+				is.Equal(resp.Proto, "HTTP/1.1")
+				is.Equal(resp.Request.URL.Path, "/chat")
+				<-resp.Done()
+				if opts == nil {
+					_, err = resp.Receive(t.Context())
+					is.Equal(err, resp.Wait())
+				}
+				is.True(resp.Send(t.Context(), reqws.Text("x")) != nil)
+				is.NoErr(resp.Close(1000, ""))
+			}
+			for name, execute := range map[string]func() error{
+				"RaiseErrors": func() error { _, err := req.Do(t.Context(), reqws.HTTPErrors(reqws.RaiseErrors)); return err },
+				"Run":         func() error { return req.Run(t.Context(), w.into()) },
+				"Dial":        func() error { _, _, err := req.Dial(t.Context()); return err },
+			} {
+				t.Run(name, func(t *testing.T) {
+					err := execute()
+					var he *reqws.HTTPError
+					is.True(errors.As(err, &he))
+					check(he.Header, he.StatusCode, he.Body)
+					is.True(strings.Contains(err.Error(), "handshake"))
+					is.True(strings.Contains(err.Error(), fmt.Sprint(status)))
+					is.True(strings.Contains(err.Error(), srv.URL+"/chat"))
+					is.True(!strings.Contains(err.Error(), "secret"))
+				})
+			}
+			is.Equal(w.frames(), nil)
+			is.Equal(w.errs, nil)
+		})
+	}
+}
+
+// Of a refusal's body the first 1 MiB are kept.
+func TestTheBodyOfARefusalIsBounded(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Refuse(403, nil, strings.Repeat("x", 1<<20+1))))
+	resp, err := to(srv).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(len(resp.Body), 1<<20)
+}
+
+// With Redirect(false) a redirect is a refusal like any other.
+func TestARedirectNotFollowed(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Redirect(307, "/elsewhere")).Times(2))
+	req := to(srv, reqws.Redirect(false))
+	resp, err := req.Do(t.Context())
+	is.NoErr(err)
+	is.Equal(resp.StatusCode, 307)
+	is.Equal(resp.Header.Get("Location"), "/elsewhere")
+	var he *reqws.HTTPError
+	is.True(errors.As(req.Run(t.Context(), (&witness{}).into()), &he))
+	is.Equal(he.StatusCode, 307)
+}
+
+// What is neither a refusal nor an open WebSocket is an error, always, and leaves
+// nothing open.
+func TestAWrongAnswer(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		step reqwstest.Step
+		says string
+		opts []reqws.Option
+	}{
+		{"200", reqwstest.Respond(200, nil, "hello"), "200", nil},
+		{"204", reqwstest.Respond(204, nil, ""), "204", nil},
+		{"wrong accept", reqwstest.Accept(reqwstest.WithAccept("bm90IHRoZSByaWdodCBvbmU=")), "Sec-WebSocket-Accept", nil},
+		{"no accept", reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept")), "Sec-WebSocket-Accept", nil},
+		{"no Upgrade", reqwstest.Accept(reqwstest.Without("Upgrade")), "Upgrade", nil},
+		{"no Connection", reqwstest.Accept(reqwstest.Without("Connection")), "Connection", nil},
+		{"unasked subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", nil},
+		{"another subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "b")}},
+		{"unasked extension", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate")), "xtension", nil},
+		{"unknown extension", reqwstest.Accept(reqwstest.WithExtensions("x-webkit-what")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"bad extension parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; server_max_window_bits=99")), "", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"no HTTP", reqwstest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"), "", nil},
+		{"nothing", reqwstest.RawResponse(""), "closed", nil},
+		{"half an answer", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"), "closed", nil},
+	} {
+		for name, way := range ways {
+			if name == "Dial" && tc.name == "bad extension parameter" {
+				continue // coder's own negotiation does not look at it
+			}
+			t.Run(tc.name+"/"+name, func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				srv := reqwstest.New(t, reqwstest.Script(tc.step))
+				err := way(t.Context(), to(srv, reqws.URL(srv.URL+"/chat?token=secret")).With(tc.opts...))
+				is.True(err != nil)
+				var he *reqws.HTTPError
+				is.True(!errors.As(err, &he))
+				for _, part := range []string{"reqws: handshake: ", srv.URL + "/chat", tc.says} {
+					if !strings.Contains(err.Error(), part) {
+						t.Errorf("%q does not say %q", err, part)
+					}
+				}
+				is.True(!strings.Contains(err.Error(), "secret"))
+			})
+		}
+	}
+}
+
+// Subprotocols are offered in order, and the server's choice is told.
+func TestSubprotocols(t *testing.T) {
+	for name, way := range map[string]func(*reqws.Request) *reqws.Response{
+		"Do": func(r *reqws.Request) *reqws.Response {
+			resp, err := r.Do(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.CloseNow()
+			return resp
+		},
+		"Dial": func(r *reqws.Request) *reqws.Response {
+			conn, resp, err := r.Dial(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			is.New(t).Equal(conn.Subprotocol(), resp.Subprotocol)
+			_ = conn.CloseNow()
+			return resp
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t,
+				reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol("mqtt")), reqwstest.ExpectGone()),
+				reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()),
+			)
+			req := to(srv, reqws.Subprotocols("stomp", "mqtt"))
+			is.Equal(way(req).Subprotocol, "mqtt")
+			is.Equal(way(req).Subprotocol, "") // the server may choose none
+			is.Equal(strings.ReplaceAll(srv.Requests()[0].Header.Get("Sec-WebSocket-Protocol"), " ", ""), "stomp,mqtt")
+		})
+	}
+}
+
+// A server that says nothing meets ConnectTimeout, in every way, also through the
+// user's own Transport.
+func TestASilentServer(t *testing.T) {
+	for name, way := range ways {
+		for _, own := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/own=%v", name, own), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Stall()))
+					req := to(srv, reqws.ConnectTimeout(7*time.Second))
+					if !own {
+						req = req.With(reqws.Transport(netHTTP(srv)))
+					}
+					start := time.Now()
+					err := way(t.Context(), req)
+					is.Equal(time.Since(start), 7*time.Second)
+					is.True(errors.Is(err, context.DeadlineExceeded))
+					is.True(strings.Contains(err.Error(), "connect timeout of 7s"))
+					is.True(strings.Contains(err.Error(), srv.URL))
+				})
+			})
+		}
+	}
+}
+
+// netHTTP is the Transport of net/http on its way to a scripted server.
+func netHTTP(srv *reqwstest.Server) *http.Transport {
+	return &http.Transport{DialContext: srv.DialContext, TLSClientConfig: srv.TLSConfig(), DisableKeepAlives: true}
+}
+
+// Through net/http's Transport all is as it is without.
+func TestTransport(t *testing.T) {
+	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
+		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			big := bytes.Repeat([]byte("x"), 1<<20)
+			srv := server(t, reqwstest.Script(
+				reqwstest.Accept(reqwstest.WithFrames(reqwstest.Text("early"))),
+				reqwstest.ExpectText("early"),
+				reqwstest.SendBinary(big),
+				reqwstest.ExpectBinary(big),
+				reqwstest.SendPing("p"),
+				reqwstest.ExpectPong("p"),
+				reqwstest.SendClose(1000, ""),
+				reqwstest.ExpectClose(1000, ""),
+				reqwstest.ExpectEOF(),
+			))
+			is.NoErr(to(srv, reqws.Transport(netHTTP(srv))).Run(t.Context(), reqws.Into(reqws.Each(echo))))
+		})
+	}
+}
+
+// The timeouts of a stream hold there too, though net/http's body has no
+// deadlines.
+func TestTimeoutsOverATransport(t *testing.T) {
+	t.Run("CloseTimeout", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectClose(1000, ""), reqwstest.Stall()))
+			resp, err := to(srv, reqws.Transport(netHTTP(srv)), reqws.CloseTimeout(time.Minute)).Do(t.Context())
+			is.NoErr(err)
+			start := time.Now()
+			is.True(errors.Is(resp.Close(1000, ""), os.ErrDeadlineExceeded))
+			is.Equal(time.Since(start), time.Minute)
+			is.NoErr(resp.Wait())
+		})
+	})
+	t.Run("WriteTimeout", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+			resp, err := to(srv, reqws.Transport(netHTTP(srv)), reqws.WriteTimeout(time.Minute)).Do(t.Context())
+			is.NoErr(err)
+			start := time.Now()
+			err = resp.Send(t.Context(), reqws.Binary(make([]byte, 10_000)))
+			is.True(errors.Is(err, os.ErrDeadlineExceeded))
+			is.True(strings.Contains(err.Error(), "write timeout of 1m0s"))
+			is.Equal(time.Since(start), time.Minute)
+			is.True(errors.Is(resp.Wait(), os.ErrDeadlineExceeded))
+		})
+	})
+	t.Run("Send", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+			resp, err := to(srv, reqws.Transport(netHTTP(srv))).Do(t.Context())
+			is.NoErr(err)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			start := time.Now()
+			err = resp.Send(ctx, reqws.Binary(make([]byte, 10_000)))
+			is.True(errors.Is(err, context.DeadlineExceeded))
+			is.True(strings.Contains(err.Error(), "cut off"))
+			is.Equal(time.Since(start), time.Second)
+			is.True(strings.Contains(resp.Wait().Error(), "cut off"))
+		})
+	})
+	t.Run("ctx", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectClose(1001, ""), reqwstest.ExpectGone()))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			resp, err := to(srv, reqws.Transport(netHTTP(srv))).Do(ctx)
+			is.NoErr(err)
+			is.True(errors.Is(resp.Wait(), context.DeadlineExceeded))
+		})
+	})
+}
+
+// A refusal that comes through a Transport is bounded by ConnectTimeout, body
+// included.
+func TestARefusalOverATransport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t,
+			reqwstest.Script(reqwstest.Refuse(403, nil, "no")),
+			reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nsome"), reqwstest.Stall()),
+		)
+		req := to(srv, reqws.Transport(netHTTP(srv)), reqws.ConnectTimeout(time.Minute))
+		resp, err := req.Do(t.Context())
+		is.NoErr(err)
+		is.Equal(string(resp.Body), "no")
+		start := time.Now()
+		resp, err = req.Do(t.Context())
+		is.NoErr(err)
+		is.Equal(resp.StatusCode, 403)
+		is.Equal(string(resp.Body), "some") // what could be had of it
+		is.Equal(time.Since(start), time.Minute)
+	})
+}
+
+// A Transport whose 101 cannot be written to is of no use.
+func TestATransportWithoutAConnection(t *testing.T) {
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			closed := false
+			rt := reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{
+					StatusCode: 101, ProtoMajor: 1, ProtoMinor: 1,
+					Header: http.Header{
+						"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+						"Sec-Websocket-Accept": {reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key"))},
+					},
+					Body: closer{strings.NewReader("read only"), &closed},
+				}, nil
+			})
+			err := way(t.Context(), reqws.New(reqws.URL("ws://example.com/"), reqws.Transport(rt)))
+			is.True(err != nil)
+			is.True(strings.Contains(err.Error(), "cannot be written to"))
+			is.True(closed)
+		})
+	}
+}
+
+type closer struct {
+	io.Reader
+	closed *bool
+}
+
+func (c closer) Close() error { *c.closed = true; return nil }
+
+// A failing Transport's error can be tested for.
+func TestATransportThatFails(t *testing.T) {
+	why := errors.New("no cable")
+	rt := reqws.RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, why })
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			err := way(t.Context(), reqws.New(reqws.URL("ws://example.com/p?token=secret"), reqws.Transport(rt)))
+			is.True(errors.Is(err, why))
+			is.True(strings.Contains(err.Error(), "ws://example.com/p"))
+			is.True(!strings.Contains(err.Error(), "secret"))
+		})
+	}
+}
+
+// wrapper is a step that wraps the answer's body, as those that measure do.
+type wrapper struct {
+	closed int
+	seen   []string // of the requests, and the answers
+}
+
+func (w *wrapper) step(next http.RoundTripper) http.RoundTripper {
+	return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		w.seen = append(w.seen, req.URL.Scheme)
+		resp, err := next.RoundTrip(req)
+		if err == nil {
+			w.seen = append(w.seen, resp.Status)
+			resp.Body = &wrapped{resp.Body.(io.ReadWriteCloser), w}
+		}
+		return resp, err
+	})
+}
+
+type wrapped struct {
+	io.ReadWriteCloser
+	w *wrapper
+}
+
+func (b *wrapped) Close() error {
+	b.w.closed++
+	return b.ReadWriteCloser.Close()
+}
+
+// A step may wrap the body of the 101, and learns of the connection's end: once.
+func TestAStepThatWrapsTheBody(t *testing.T) {
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendClose(1000, "")))
+			w := &wrapper{}
+			is.NoErr(way(t.Context(), to(srv, reqws.Use(w.step))))
+			is.Equal(w.seen, []string{"ws", "101 Switching Protocols"})
+			is.Equal(w.closed, 1)
+		})
+	}
+}
+
+// While it is open, Dial's connection works behind such a step.
+func TestDialBehindAStepThatWrapsTheBody(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()))
+	w := &wrapper{}
+	conn, _, err := to(srv, reqws.Use(w.step)).Dial(t.Context())
+	is.NoErr(err)
+	is.NoErr(conn.Write(t.Context(), websocket.MessageText, []byte("hello")))
+	_, p, err := conn.Read(t.Context())
+	is.NoErr(err)
+	is.Equal(string(p), "hello")
+	is.Equal(w.closed, 0)
+	is.NoErr(conn.Close(websocket.StatusNormalClosure, ""))
+	is.Equal(w.closed, 1)
+}
+
+// A step may answer in the server's place: with a refusal, never with a success.
+func TestAStepThatAnswers(t *testing.T) {
+	answer := func(status int, body io.ReadCloser) reqws.Option {
+		return reqws.Use(func(http.RoundTripper) http.RoundTripper {
+			return reqws.RoundTripFunc(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: http.Header{"X-By": {"a step"}}, Body: body}, nil
+			})
+		})
+	}
+	req := reqws.New(reqws.URL("ws://example.com/p"))
+	t.Run("403", func(t *testing.T) {
+		is := is.New(t)
+		closed := false
+		resp, err := req.Do(t.Context(), answer(403, closer{strings.NewReader("not you"), &closed}))
+		is.NoErr(err)
+		is.Equal(resp.StatusCode, 403)
+		is.Equal(string(resp.Body), "not you")
+		is.True(closed)
+		for _, way := range []string{"Run", "Dial"} {
+			err := ways[way](t.Context(), req.With(answer(403, nil))) // a body is not needed
+			var he *reqws.HTTPError
+			is.True(errors.As(err, &he))
+			is.Equal(he.Header.Get("X-By"), "a step")
+			is.True(strings.Contains(err.Error(), "ws://example.com/p"))
+		}
+	})
+	for _, status := range []int{101, 200} {
+		for name, way := range ways {
+			t.Run(fmt.Sprint(status, "/", name), func(t *testing.T) {
+				is := is.New(t)
+				err := way(t.Context(), req.With(answer(status, nil)))
+				is.True(err != nil)
+				is.True(strings.Contains(err.Error(), "step"))
+				is.True(strings.Contains(err.Error(), fmt.Sprint(status)))
+				is.True(strings.Contains(err.Error(), "ws://example.com/p"))
+			})
+		}
+	}
+	t.Run("nothing", func(t *testing.T) {
+		is := is.New(t)
+		for _, way := range ways {
+			err := way(t.Context(), req.With(reqws.Use(func(http.RoundTripper) http.RoundTripper {
+				return reqws.RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, nil })
+			})))
+			is.True(err != nil)
+		}
+	})
+	t.Run("plain", func(t *testing.T) {
+		is := is.New(t)
+		resp, err := req.Do(t.Context(), reqws.URL("http://example.com/"), answer(200, io.NopCloser(strings.NewReader("cached"))))
+		is.NoErr(err)
+		is.Equal(string(resp.Body), "cached")
+	})
+}
+
+// A step that opens two connections, or opens one and then refuses, leaves none
+// behind.
+func TestAStepThatAsksTwice(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t,
+		reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()),
+		reqwstest.Script(reqwstest.Accept(), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")),
+		reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()),
+	)
+	twice := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			if _, err := next.RoundTrip(req.Clone(req.Context())); err != nil {
+				return nil, err
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	is.NoErr(to(srv, reqws.Use(twice)).Run(t.Context(), (&witness{}).into()))
+	refuses := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			if _, err := next.RoundTrip(req); err != nil {
+				return nil, err
+			}
+			return &http.Response{StatusCode: 418}, nil
+		})
+	}
+	resp, err := to(srv, reqws.Use(refuses)).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(resp.StatusCode, 418)
+}
+
+// Dial hands over coder's Conn, which works as it does from its own Dial, and a
+// Response that tells of the handshake.
+func TestDial(t *testing.T) {
+	reqwstest.NoLeaks(t, "github.com/coder/websocket")
+	is := is.New(t)
+	done := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+			Subprotocols: []string{"echo"}, CompressionMode: websocket.CompressionContextTakeover,
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.CloseNow()
+		for {
+			kind, p, err := conn.Read(r.Context())
+			if err != nil {
+				return
+			}
+			_ = conn.Write(r.Context(), kind, p)
+		}
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, resp, err := reqws.New(
+		reqws.URL("ws"+strings.TrimPrefix(srv.URL, "http")),
+		reqws.Subprotocols("echo"),
+		reqws.Compression(websocket.CompressionContextTakeover),
+	).Dial(ctx)
+	is.NoErr(err)
+	cancel() // it bounds the handshake alone
+	is.Equal(resp.StatusCode, 101)
+	is.Equal(resp.Subprotocol, "echo")
+	is.True(strings.Contains(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate"))
+	is.Equal(resp.Request.URL.Scheme, "ws")
+	for _, p := range []string{"hello", strings.Repeat("compress me ", 1000)} {
+		is.NoErr(conn.Write(t.Context(), websocket.MessageText, []byte(p)))
+		_, got, err := conn.Read(t.Context())
+		is.NoErr(err)
+		is.Equal(string(got), p)
+	}
+	is.NoErr(conn.Ping(conn.CloseRead(t.Context())))
+	is.NoErr(conn.Close(websocket.StatusNormalClosure, "done"))
+	<-done
+	is.True(errors.Is(resp.Send(t.Context(), reqws.Text("x")), reqws.ErrClosed)) // the Conn has the stream
+}
+
+// The end of the ctx that Dial was given does not end a connection through the
+// user's own Transport either.
+func TestDialOverATransport(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()))
+	ctx, cancel := context.WithCancel(t.Context())
+	conn, _, err := to(srv, reqws.Transport(netHTTP(srv))).Dial(ctx)
+	is.NoErr(err)
+	cancel()
+	for range 3 {
+		is.NoErr(conn.Write(t.Context(), websocket.MessageText, []byte("hello")))
+		_, p, err := conn.Read(t.Context())
+		is.NoErr(err)
+		is.Equal(string(p), "hello")
+	}
+	is.NoErr(conn.Close(websocket.StatusNormalClosure, ""))
+}
+
+// With permessage-deflate both sides may compress, and the frames that a handler
+// sees are what was meant.
+func TestCompression(t *testing.T) {
+	for _, tc := range []struct {
+		mode websocket.CompressionMode
+		ext  string
+	}{
+		{websocket.CompressionContextTakeover, "permessage-deflate"},
+		{websocket.CompressionNoContextTakeover, "permessage-deflate; client_no_context_takeover; server_no_context_takeover"},
+	} {
+		t.Run(tc.ext, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			text := strings.Repeat("the same again and again ", 200)
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(reqwstest.WithExtensions(tc.ext)),
+				reqwstest.Send(reqwstest.Deflate(reqwstest.Text(text)), reqwstest.Text("as it is"), reqwstest.Deflate(reqwstest.Binary(""))),
+				reqwstest.ExpectText(text),
+				reqwstest.ExpectText("as it is"),
+				reqwstest.ExpectBinary(""),
+				reqwstest.SendClose(1000, ""),
+				reqwstest.ExpectClose(1000, ""),
+			))
+			is.NoErr(to(srv, reqws.Compression(tc.mode)).Run(t.Context(), reqws.Into(reqws.Each(echo))))
+			is.NoErr(srv.Wait(t.Context()))
+			is.True(len(srv.Conns()[0].Frames()[0].Payload) < len(text)/10)
+		})
+	}
+}
+
+// A deflate bomb stops at MaxMessageSize.
+func TestADeflateBomb(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate")),
+		reqwstest.Send(reqwstest.Text("before"), reqwstest.Deflate(reqwstest.Binary(make([]byte, 32<<20)))),
+		reqwstest.ExpectCloseCode(1009),
+	))
+	w := &witness{}
+	err := to(srv, reqws.Compression(websocket.CompressionContextTakeover), reqws.MaxMessageSize(1<<20)).Run(t.Context(), w.into())
+	is.True(errors.Is(err, reqws.ErrMessageTooBig))
+	is.Equal(w.frames(), []string{`text "before"`})
+}
