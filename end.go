@@ -123,7 +123,7 @@ func (s *stream) closed() error {
 	case s.cause != nil && !s.closing:
 		return s.cause
 	case s.peer != nil && s.peer.Code != websocket.StatusNormalClosure:
-		return *s.peer
+		return fmt.Errorf("closed by the peer: %w", *s.peer)
 	}
 	return nil
 }

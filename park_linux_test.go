@@ -86,7 +86,7 @@ func TestParkedStreamsEnd(t *testing.T) {
 		end   func(resp *Response, cancel func())
 		err   string
 	}{
-		{"the peer closes", []reqwstest.Step{reqwstest.SendClose(1001, "bye"), reqwstest.ExpectCloseCode(1001)}, nil, "status = StatusGoingAway and reason = \"bye\""},
+		{"the peer closes", []reqwstest.Step{reqwstest.SendClose(1001, "bye"), reqwstest.ExpectCloseCode(1001)}, nil, "closed by the peer: status = StatusGoingAway and reason = \"bye\""},
 		{"the peer drops", []reqwstest.Step{reqwstest.Drop()}, nil, "the connection ended without a close frame: unexpected EOF"},
 		{"the peer resets", []reqwstest.Step{reqwstest.Reset()}, nil, "read: connection reset by peer"},
 		{"ctx ends", []reqwstest.Step{reqwstest.ExpectCloseCode(1001)}, func(_ *Response, cancel func()) { cancel() }, "context canceled"},
