@@ -517,7 +517,7 @@ func (s *stream) sendReplies(frames []Frame) error {
 	op := opPool.Get().(*sendOp)
 	op.frames = frames
 	defer op.free()
-	err := s.send(nil, op)
+	err := s.send(context.Background(), op)
 	if err != nil && (s.out.closing() || s.isLost()) {
 		return nil // nothing more can be sent, but there may be more to read
 	}

@@ -160,7 +160,7 @@ func badFrame(i int, f *Frame, code websocket.StatusCode, reason string) error {
 }
 
 // send writes frames that checkFrames found good and returns when they are
-// written. ctx bounds it; nil never ends.
+// written. ctx bounds it.
 func (w *writer) send(ctx context.Context, op *sendOp) error {
 	op.ctx = ctx
 	w.mu.Lock()
@@ -233,7 +233,7 @@ func (w *writer) remove(op *sendOp) {
 // await waits while somebody else writes. It reports whether op is done with; if
 // not, its caller has to lead.
 func (w *writer) await(ctx context.Context, op *sendOp) (done bool) {
-	if ctx == nil || ctx.Done() == nil {
+	if ctx.Done() == nil {
 		return <-op.wake
 	}
 	select {
@@ -321,7 +321,7 @@ func (w *writer) write(own *sendOp) {
 		w.encode()
 		n, err := w.writeNow(w.buf)
 		if err == nil && n < len(w.buf) {
-			if stop == nil && own.ctx != nil && own.ctx.Done() != nil {
+			if stop == nil && own.ctx.Done() != nil {
 				stop = w.watch(own)
 			}
 			var m int
