@@ -155,15 +155,12 @@ func refused(t *testing.T, opts ...reqws.Option) error {
 // in how they are framed, compressed or written, up to most bytes.
 func messages(most int) []reqws.Frame {
 	var frames []reqws.Frame
-	rnd := rand.New(rand.NewPCG(1, 2))
 	for i, size := range []int{0, 1, 100, 125, 126, 127, 128, 511, 512, 4096, 65535, 65536, 70000, 1 << 20, 10_000_000} {
 		if size > most {
 			break
 		}
 		noise := make([]byte, size)
-		for k := range noise {
-			noise[k] = byte(rnd.Uint32())
-		}
+		rand.NewChaCha8([32]byte{byte(i)}).Read(noise)
 		frames = append(frames, reqws.Text(text(size)), reqws.Binary(noise), reqws.Binary(text(size)))
 		if i%3 == 0 {
 			frames = append(frames, reqws.Ping("a ping"))
@@ -172,13 +169,18 @@ func messages(most int) []reqws.Frame {
 	return frames
 }
 
-// text returns size bytes that compress like a feed of JSON.
-func text(size int) string {
+// feed is half a megabyte of JSON.
+var feed = sync.OnceValue(func() string {
 	var b strings.Builder
-	for i := 0; b.Len() < size; i++ {
+	for i := 0; b.Len() < 500_000; i++ {
 		fmt.Fprintf(&b, `{"n":%d,"name":"größe %d","price":%d.%02d}`, i, i%97, i*7919%10007, i%100)
 	}
-	whole := strings.ToValidUTF8(b.String()[:size], "") // the cut may be inside a character
+	return b.String()
+})
+
+// text returns size bytes of it.
+func text(size int) string {
+	whole := strings.ToValidUTF8(strings.Repeat(feed(), size/len(feed())+1)[:size], "") // the cut may be inside a character
 	return whole + strings.Repeat("~", size-len(whole))
 }
 
