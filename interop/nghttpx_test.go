@@ -90,7 +90,7 @@ func TestNghttpx(t *testing.T) {
 				is.Equal(b.last().Proto, "HTTP/1.1")
 				is.Equal(b.last().RequestURI, "/path?and=query")
 				is.Equal(resp.Header.Get("Sec-WebSocket-Extensions") != "", mode != websocket.CompressionDisabled)
-				exchange(t, resp, messages(10_000_000))
+				exchange(t, resp, append(messages(70000), reqws.Text(text(10_000_000))))
 				is.NoErr(resp.Close(4001, "enough"))
 				end := b.how(t)
 				is.Equal(int(end.code), 4001)
@@ -163,7 +163,7 @@ func TestNghttpxStreams(t *testing.T) {
 			for i, resp := range all {
 				wg.Go(func() {
 					own := reqws.Text(fmt.Sprintf("stream %d", i))
-					exchange(t, resp, append(messages(70000), own))
+					exchange(t, resp, append(messages(4096), reqws.Binary(text(70000)), own))
 				})
 			}
 			wg.Wait()

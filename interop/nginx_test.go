@@ -79,7 +79,7 @@ func TestNginx(t *testing.T) {
 			is.Equal(b.last().Host, "ws.example.com")
 			is.Equal(b.last().RequestURI, "/path?and=query")
 			is.Equal(resp.Header.Get("Sec-WebSocket-Extensions") != "", mode != websocket.CompressionDisabled)
-			exchange(t, resp, messages(10_000_000))
+			exchange(t, resp, append(messages(70000), reqws.Text(text(10_000_000))))
 			is.NoErr(resp.Close(4001, "enough"))
 			is.Equal(int(b.how(t).code), 4001)
 		})
