@@ -1,0 +1,5 @@
+//go:build race
+
+package reqws_test
+
+const raceEnabled = true // it makes allocations of its own
