@@ -39,7 +39,7 @@ func rawPeer(t *testing.T, opts ...reqws.Option) (net.Conn, *reqws.Response) {
 			reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key")))
 		accepted <- conn
 	}()
-	resp, err := reqws.New(reqws.URL("ws://" + ln.Addr().String())).Do(t.Context(), opts...)
+	resp, err := reqws.New(reqws.URL("ws://"+ln.Addr().String())).Do(t.Context(), opts...)
 	is.NoErr(err)
 	peer := <-accepted
 	t.Cleanup(func() {
