@@ -262,6 +262,8 @@ func (s *stream) giveUp() {
 	}
 	if s.conn != nil {
 		s.out.farewell(websocket.StatusGoingAway)
+		s.out.stop(err)
+		s.linger()
 	}
 	s.tearDown(err)
 }
@@ -316,6 +318,25 @@ func (s *stream) seeOff() {
 		if _, err := conn.Read(dropped[:]); err != nil {
 			return
 		}
+	}
+}
+
+// linger is seeOff for a stream that is given up, which has a moment for it. What
+// comes meanwhile the loop reads, and ends.
+func (s *stream) linger() {
+	conn, ok := s.conn.(halfCloser)
+	if !ok || !s.out.closing() {
+		return
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(farewellTime))
+	if conn.CloseWrite() != nil {
+		return
+	}
+	timer := time.NewTimer(farewellTime)
+	defer timer.Stop()
+	select {
+	case <-s.doneChan():
+	case <-timer.C:
 	}
 }
 

@@ -26,6 +26,7 @@ type closer2 struct {
 	greeting string // sent behind the answer
 	reply    string // sent after the client's close frame
 	stays    bool   // never ends its half
+	prompt   bool   // ends it at once
 
 	mu   sync.Mutex
 	seen []string
@@ -67,7 +68,9 @@ func (c *closer2) serve(conn net.Conn) {
 			if f.StreamEnded() {
 				c.note("END_STREAM")
 				if !c.stays {
-					time.Sleep(time.Second)
+					if !c.prompt {
+						time.Sleep(time.Second)
+					}
 					fr.WriteData(f.StreamID, true, nil)
 				}
 			}
@@ -144,6 +147,21 @@ func TestCloseOverHTTP2(t *testing.T) {
 			opts:  []Option{CloseTimeout(0)},
 			want:  []string{"close frame 1000", "END_STREAM", "RST_STREAM CANCEL"},
 			check: func(err error) bool { return err == nil },
+		},
+		{
+			name: "ctx ends", server: &closer2{prompt: true}, ends: waits, ctx: 2 * time.Second,
+			want: []string{"close frame 1001", "END_STREAM"}, took: 2 * time.Second,
+			check: func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
+		},
+		{
+			name: "ctx ends, and the server answers", server: &closer2{prompt: true, reply: closed4001}, ends: waits, ctx: 2 * time.Second,
+			want: []string{"close frame 1001", "END_STREAM"}, took: 2 * time.Second,
+			check: func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
+		},
+		{
+			name: "ctx ends, and the server stays", server: &closer2{stays: true}, ends: waits, ctx: 2 * time.Second,
+			want: []string{"close frame 1001", "END_STREAM", "RST_STREAM CANCEL"}, took: 2*time.Second + farewellTime,
+			check: func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
 		},
 		{
 			name: "ctx ends meanwhile", server: &closer2{greeting: closed1000, stays: true}, ends: waits, ctx: 2 * time.Second,

@@ -135,6 +135,17 @@ func TestNghttpxCloses(t *testing.T) {
 				is.Equal(b.how(t).code, websocket.StatusNormalClosure)
 			}
 		})
+		t.Run(front.name+" ctx ends", func(t *testing.T) {
+			is := is.New(t)
+			for range 50 {
+				ctx, cancel := context.WithCancel(within(t, 20e9))
+				resp, err := reqws.New(front.options).Do(ctx)
+				is.NoErr(err)
+				cancel()
+				is.True(errors.Is(resp.Wait(), context.Canceled))
+				is.Equal(b.how(t).code, websocket.StatusGoingAway)
+			}
+		})
 		t.Run(front.name+" connection lost", func(t *testing.T) {
 			is := is.New(t)
 			resp := open(t, front.options)
