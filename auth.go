@@ -15,7 +15,7 @@ func authenticate(c *config) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		given := next
 		if c.auth != nil {
-			given = wrap(c.auth, next)
+			given = wrap("auth", c.auth, next)
 		}
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
@@ -36,13 +36,13 @@ func userinfo(u *url.Userinfo) Step {
 }
 
 // wrap applies a step that may be anyone's: one that returns nothing fails the
-// request in place of panicking.
-func wrap(s Step, next http.RoundTripper) http.RoundTripper {
+// request, in the phase given, in place of panicking.
+func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	if rt := s(next); !isNil(rt) {
 		return rt
 	}
 	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		return nil, fail("auth", req.URL, errors.New("a step returned nil in place of an http.RoundTripper"))
+		return nil, fail(phase, req.URL, errors.New("a step returned nil in place of an http.RoundTripper"))
 	})
 }
 
@@ -129,7 +129,7 @@ func AuthFunc(f func(context.Context) (Step, error)) Step {
 			if s == nil {
 				return next.RoundTrip(req)
 			}
-			return wrap(s, next).RoundTrip(req)
+			return wrap("auth", s, next).RoundTrip(req)
 		})
 	}
 }

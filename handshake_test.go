@@ -602,6 +602,14 @@ func TestAStepThatAnswers(t *testing.T) {
 			is.True(err != nil)
 		}
 	})
+	t.Run("no round tripper", func(t *testing.T) {
+		is := is.New(t)
+		for _, way := range ways {
+			err := way(t.Context(), req.With(reqws.Use(func(http.RoundTripper) http.RoundTripper { return nil })))
+			is.True(err != nil)
+			is.True(strings.HasPrefix(err.Error(), "reqws: request: ws://example.com/p: a step returned nil"))
+		}
+	})
 	t.Run("plain", func(t *testing.T) {
 		is := is.New(t)
 		resp, err := req.Do(t.Context(), reqws.URL("http://example.com/"), answer(200, io.NopCloser(strings.NewReader("cached"))))

@@ -122,6 +122,9 @@ func defaults() *config {
 // with returns a copy of c that opts have been applied to. What options add to
 // is copied first, so that two Requests never share a map or spare capacity.
 func (c *config) with(opts []Option) *config {
+	if c == nil { // of the zero Request
+		c = defaults()
+	}
 	if len(opts) == 0 && c.own != nil {
 		return c
 	}

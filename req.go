@@ -54,7 +54,7 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 
 	var rt http.RoundTripper = handshake
 	for i := len(steps) - 1; i >= 0; i-- {
-		rt = steps[i](rt)
+		rt = wrap("request", steps[i], rt)
 	}
 	return rt
 }

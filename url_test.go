@@ -286,3 +286,13 @@ func TestMissingURLIsAnErrorOfRunAndDial(t *testing.T) {
 	is.True(errors.As(err, &pe))
 	is.Equal(pe.phase, "url")
 }
+
+func TestZeroRequest(t *testing.T) {
+	is := is.New(t)
+	var zero Request
+	_, err := zero.Do(context.Background())
+	is.True(err != nil)
+	is.True(strings.Contains(err.Error(), "option URL: it is missing"))
+	is.Equal(zero.With(MaxRetries(7)).c.maxRetries, 7)
+	is.Equal(zero.With().c.maxRedirects, 10)
+}
