@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/reqws/reqws/internal/h2"
 )
@@ -172,16 +171,22 @@ func (t *trip) failStream(ctx context.Context, err error) error {
 	if errors.As(err, &shared) {
 		return &phaseError{shared.phase, safeURL(t.url), shared.err}
 	}
-	switch {
-	case errors.Is(err, h2.ErrNotProcessed):
-		err = unprocessedError{err}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	unprocessed := errors.Is(err, h2.ErrNotProcessed)
+	if isLoss(err) {
 		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
+	}
+	if unprocessed {
+		err = unprocessedError{err}
 	}
 	if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
 		t.enter(phaseTLS)
 	}
 	return t.fail(ctx, err)
+}
+
+// isLoss reports whether err is that of a connection whose peer is gone.
+func isLoss(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || peerGone(err)
 }
 
 // streamRequest returns req without what only HTTP/1.1 proves the handshake with
