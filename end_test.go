@@ -763,6 +763,26 @@ func TestTheEndOfCtxBeforeTheStream(t *testing.T) {
 	})
 }
 
+// Once the stream has ended well its ctx changes nothing any more.
+func TestTheEndOfCtxAfterTheStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendClose(1000, ""), reqwstest.ExpectFrames(reqwstest.Close(1000, "")), reqwstest.ExpectEOF()))
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := to(srv).Do(ctx)
+		is.NoErr(err)
+		is.NoErr(resp.Wait())
+		cancel()
+		synctest.Wait()
+		is.NoErr(resp.Wait())
+		frames, err := resp.Receive(t.Context())
+		is.NoErr(err)
+		is.Equal(listed(frames), []string{"close 1000"})
+		_, err = resp.Receive(t.Context())
+		is.Equal(err, io.EOF)
+	})
+}
+
 // With a connection that takes nothing the end of ctx does not wait for its close
 // frame.
 func TestTheEndOfCtxWithAStalledPeer(t *testing.T) {
@@ -840,6 +860,19 @@ func TestGoexitInTheHandler(t *testing.T) {
 			is.True(resp.Wait() != nil)
 		})
 	}
+}
+
+// In the background it ends the stream, and that is all.
+func TestGoexitInTheBackground(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("go"), reqwstest.ExpectGone()))
+	resp, err := to(srv).Do(t.Context(), reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive {
+		runtime.Goexit()
+		return reqws.Cont()
+	}))
+	is.NoErr(err)
+	is.True(resp.Wait() != nil)
 }
 
 // After Do there is nobody above the handler: its panic ends the program, as any

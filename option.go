@@ -709,7 +709,8 @@ func Transport(rt http.RoundTripper) Option {
 // Life
 
 // WriteTimeout bounds how long the peer may take no bytes at all while frames
-// wait to be written; then the stream breaks. The default is 30s; 0 means no limit.
+// wait to be written; then the stream breaks. Of a peer that took some before, that
+// is known after twice the time at most. The default is 30s; 0 means no limit.
 func WriteTimeout(d time.Duration) Option {
 	return checked("WriteTimeout", d, notNegative, func(c *config, d time.Duration) { c.writeTimeout = d })
 }

@@ -44,12 +44,31 @@ func (s *stream) toPull(in Event, _ *Response) Directive {
 	} else {
 		p.frames = append(p.frames, frames...)
 	}
-	for i := range frames {
-		p.size += len(frames[i].Data) + frameSize
-	}
+	p.size += sizeOf(frames)
 	p.wake()
 	p.mu.Unlock()
 	return Cont()
+}
+
+// putBack makes frames the next to be received.
+func (p *pull) putBack(frames []Frame) {
+	if len(frames) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frames = append(frames, p.frames...)
+	p.size += sizeOf(frames)
+	p.wake()
+}
+
+// sizeOf is what frames count for in the backlog.
+func sizeOf(frames []Frame) int {
+	n := 0
+	for i := range frames {
+		n += len(frames[i].Data) + frameSize
+	}
+	return n
 }
 
 // wake lets one receiver look. p.mu is held.

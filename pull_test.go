@@ -179,6 +179,39 @@ func TestFramesEndInAnError(t *testing.T) {
 	is.Equal(resp.Wait(), errs[0])
 }
 
+// A loop that is left early loses nothing: the next one goes on behind it.
+func TestFramesLeftEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(),
+			reqwstest.Send(reqwstest.Text("a"), reqwstest.Text("b"), reqwstest.Text("c"), reqwstest.Text("d")),
+			reqwstest.SendText("e"),
+			reqwstest.SendClose(1000, ""),
+			reqwstest.ExpectClose(1000, ""),
+		))
+		resp, err := to(srv).Do(t.Context())
+		is.NoErr(err)
+		synctest.Wait()
+		var got []string
+		for range 2 {
+			for f, err := range resp.Frames(t.Context()) {
+				is.NoErr(err)
+				got = append(got, f.Text())
+				break
+			}
+		}
+		frames, err := resp.Receive(t.Context())
+		is.NoErr(err)
+		for _, f := range frames {
+			got = append(got, f.Text())
+		}
+		is.Equal(got, []string{"a", "b", "c", "d", "e", ""})
+		_, err = resp.Receive(t.Context())
+		is.Equal(err, io.EOF)
+	})
+}
+
 // The ctx of Frames ends the loop alone.
 func TestFramesWithACtx(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

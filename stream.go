@@ -95,13 +95,14 @@ func (r *Response) Receive(ctx context.Context) ([]Frame, error) {
 
 // Frames returns an iterator over the frames that [Response.Receive] would
 // return, one by one. It stops after a clean end; any other error is its last pair.
-// Frames that a loop leaves unseen by breaking out of a batch are lost to later calls.
+// What a loop that is left early has not seen comes next to Receive or Frames.
 func (r *Response) Frames(ctx context.Context) iter.Seq2[Frame, error] {
 	return func(yield func(Frame, error) bool) {
 		for {
 			frames, err := r.Receive(ctx)
-			for _, f := range frames {
+			for i, f := range frames {
 				if !yield(f, nil) {
+					r.stream().pull.putBack(frames[i+1:])
 					return
 				}
 			}
