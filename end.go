@@ -130,6 +130,7 @@ func (s *stream) closed() error {
 
 // readFailed says what the failure to read means.
 func (s *stream) readFailed(err error) error {
+	sent := s.out.closing() // whoever sends a close frame may be about to say so
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -142,7 +143,7 @@ func (s *stream) readFailed(err error) error {
 	case errors.Is(err, io.EOF):
 		err = fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)
 	}
-	if s.closing {
+	if s.closing || sent && s.cause == nil {
 		s.unanswered = err
 		return nil
 	}

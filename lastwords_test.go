@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/matryer/is"
 
@@ -63,6 +65,72 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 			is.NoErr(err)
 			is.Equal(resp.StatusCode, 400)
 			is.Equal(string(resp.Body), "not today")
+		})
+	}
+}
+
+// early is a connection on which the peer's reaction to a close frame is there
+// before the Write of that frame returns.
+type early struct {
+	net.Conn
+	reaction string // then it hangs up
+	in       chan string
+	rest     string
+	open     bool
+}
+
+func (e *early) Write(p []byte) (int, error) {
+	if !e.open {
+		e.open = true
+		_, key, _ := strings.Cut(string(p), "Sec-WebSocket-Key: ")
+		e.in <- "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + acceptKey(key[:24]) + "\r\n\r\n"
+		return len(p), nil
+	}
+	if e.reaction != "" {
+		e.in <- e.reaction
+	}
+	close(e.in)
+	time.Sleep(time.Second)
+	return len(p), nil
+}
+
+func (e *early) Read(p []byte) (int, error) {
+	if e.rest == "" {
+		var ok bool
+		if e.rest, ok = <-e.in; !ok {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
+}
+
+func (e *early) Close() error                     { return nil }
+func (e *early) SetReadDeadline(time.Time) error  { return nil }
+func (e *early) SetWriteDeadline(time.Time) error { return nil }
+
+// Close means the same however soon the peer reacts to it.
+func TestCloseIsAnsweredAtOnce(t *testing.T) {
+	for reaction, want := range map[string]string{
+		"\x88\x02\x03\xe8": "",
+		"\x81\x01a":        "reqws: close: ws://host/: the peer did not answer the close frame: the connection ended without a close frame: unexpected EOF",
+		"":                 "reqws: close: ws://host/: the peer did not answer the close frame: the connection ended without a close frame: unexpected EOF",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			is := is.New(t)
+			resp, err := New(URL("ws://host/"), DialContext(func(context.Context, string, string) (net.Conn, error) {
+				return &early{reaction: reaction, in: make(chan string, 2)}, nil
+			})).Do(t.Context())
+			is.NoErr(err)
+			err = resp.Close(1000, "")
+			if want == "" {
+				is.NoErr(err)
+			} else {
+				is.True(err != nil)
+				is.Equal(err.Error(), want)
+			}
+			is.NoErr(resp.Wait())
 		})
 	}
 }
