@@ -129,7 +129,7 @@ func checkFrames(frames []Frame) error {
 		f := &frames[i]
 		switch f.Kind {
 		case KindText:
-			if !wire.ValidUTF8(f.Data) {
+			if !wire.ShortASCII(f.Data) && !wire.ValidUTF8(f.Data) {
 				return badFrame(i, f, websocket.StatusInvalidFramePayloadData, "the text is not valid UTF-8")
 			}
 		case KindBinary:

@@ -75,7 +75,7 @@ func (r *Reader) simple(dst []Frame) (n int) {
 			break
 		}
 		op, data := Opcode(p[0]&0xf), p[size:size+length:size+length]
-		if op == OpText && !ValidUTF8(data) {
+		if op == OpText && !ShortASCII(data) && !ValidUTF8(data) {
 			break
 		}
 		if length == 0 {
