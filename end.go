@@ -254,6 +254,14 @@ func peerGone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
+// peerLeft is peerGone for HTTP/2 as well, where the peer may also have reset the
+// stream, or gone away, or be known to be gone from what the connection's reader met.
+func peerLeft(err error) bool {
+	var reset h2.StreamError
+	var away h2.GoAwayError
+	return isLoss(err) || errors.As(err, &away) || errors.As(err, &reset) && reset.Reason == ""
+}
+
 // giveUp ends the stream since its ctx has ended: with a close frame that says so
 // where one can be sent at once, and without waiting for the answer.
 func (s *stream) giveUp() {

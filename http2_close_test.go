@@ -23,10 +23,11 @@ import (
 // closer2 is an HTTP/2 server of one stream, which notes what the client does to
 // end it, and ends its own half a second after the client's, or never.
 type closer2 struct {
-	greeting string // sent behind the answer
-	reply    string // sent after the client's close frame
-	stays    bool   // never ends its half
-	prompt   bool   // ends it at once
+	greeting string                                               // sent behind the answer
+	reply    string                                               // sent after the client's close frame
+	stays    bool                                                 // never ends its half
+	prompt   bool                                                 // ends it at once
+	leaves   func(fr *http2.Framer, conn net.Conn, stream uint32) // behind the greeting
 
 	mu   sync.Mutex
 	seen []string
@@ -58,6 +59,9 @@ func (c *closer2) serve(conn net.Conn) {
 		case *http2.MetaHeadersFrame:
 			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true}) // :status 200
 			fr.WriteData(f.StreamID, false, []byte(c.greeting))
+			if c.leaves != nil {
+				c.leaves(fr, conn, f.StreamID)
+			}
 		case *http2.DataFrame:
 			if p := f.Data(); len(p) >= 8 && p[0] == 0x88 {
 				key := p[2:6]
@@ -185,5 +189,50 @@ func TestCloseOverHTTP2(t *testing.T) {
 				is.Equal(c.server.events(), c.want)
 			})
 		})
+	}
+}
+
+// What the server said before it went counts, also where the answer to its close
+// frame finds nobody any more.
+func TestLastWordsOverHTTP2(t *testing.T) {
+	for name, leaves := range map[string]func(*http2.Framer, net.Conn, uint32){
+		"reset": func(fr *http2.Framer, _ net.Conn, id uint32) { fr.WriteRSTStream(id, http2.ErrCodeNo) },
+		"end and reset": func(fr *http2.Framer, _ net.Conn, id uint32) {
+			fr.WriteData(id, true, nil)
+			fr.WriteRSTStream(id, http2.ErrCodeCancel)
+		},
+		"connection closed": func(_ *http2.Framer, conn net.Conn, _ uint32) { conn.Close() },
+		"GOAWAY": func(fr *http2.Framer, conn net.Conn, id uint32) {
+			fr.WriteGoAway(id, http2.ErrCodeNo, nil)
+			conn.Close()
+		},
+	} {
+		for _, code := range []websocket.StatusCode{websocket.StatusNormalClosure, websocket.StatusGoingAway} {
+			t.Run(fmt.Sprint(name, "/", code), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					greeting := "\x81\x01a\x89\x00\x88\x02" + string(binary.BigEndian.AppendUint16(nil, uint16(code)))
+					server := &closer2{greeting: greeting, leaves: leaves}
+					var got []string
+					err := New(URL("ws://host"), DialContext(lan{"host:80": server.serve}.dial), Protocols(HTTP2)).Run(t.Context(),
+						OnOpen(func(*Response) Directive {
+							time.Sleep(time.Second) // the server is gone before it is listened to
+							return Cont()
+						}),
+						Into(func(in Event, _ *Response) Directive {
+							for _, f := range in.Frames {
+								got = append(got, f.Kind.String())
+							}
+							return Cont(Text("b"))
+						}))
+					is.Equal(got, []string{"text", "ping", "close"})
+					if code == websocket.StatusNormalClosure {
+						is.NoErr(err)
+					} else {
+						is.Equal(websocket.CloseStatus(err), code)
+					}
+				})
+			})
+		}
 	}
 }

@@ -560,7 +560,7 @@ func (s *stream) send(ctx context.Context, op *sendOp) error {
 	err := s.out.send(ctx, op)
 	switch {
 	case err == nil || !s.out.broken():
-	case peerGone(err):
+	case peerLeft(err):
 		s.lose(err)
 	default:
 		s.breakOff(err)
