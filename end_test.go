@@ -227,6 +227,28 @@ func TestCloseAnsweredWithAnotherCode(t *testing.T) {
 	}
 }
 
+// A peer that is gone at once, in place of an answer, is an error of Close and
+// not one of Wait: however fast it goes.
+func TestCloseAnsweredWithTheEnd(t *testing.T) {
+	for _, server := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS, reqwstest.NewMemory} {
+		for range 30 {
+			t.Run("", func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				srv := server(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectClose(1000, ""), reqwstest.Drop()))
+				w := &witness{}
+				resp, err := to(srv).Do(t.Context(), w.into())
+				is.NoErr(err)
+				err = resp.Close(1000, "")
+				is.True(errors.Is(err, io.ErrUnexpectedEOF))
+				is.True(strings.Contains(err.Error(), "did not answer"))
+				is.NoErr(resp.Wait())
+				is.Equal(w.errs, nil)
+			})
+		}
+	}
+}
+
 // A close frame that may not be sent is refused, and changes nothing.
 func TestCloseWithABadCode(t *testing.T) {
 	tidy(t)

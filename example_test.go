@@ -458,7 +458,7 @@ func ExampleWriteTimeout() {
 
 // A peer that does not say goodbye is left after a while.
 func ExampleCloseTimeout() {
-	url, stop := plays(reqwstest.ExpectClose(1000, ""))
+	url, stop := plays(reqwstest.ExpectClose(1000, ""), reqwstest.Stall())
 	defer stop()
 
 	resp, err := reqws.New(reqws.URL(url), reqws.CloseTimeout(20*time.Millisecond)).Do(context.Background())

@@ -618,7 +618,7 @@ func TestSendAfterTheEnd(t *testing.T) {
 			want error
 		}{
 			{"Close", reqwstest.SendClose(1000, ""), func(r *reqws.Response) error { return r.Close(1000, "") }, reqws.ErrClosed},
-			{"CloseNow", reqwstest.Sleep(0), (*reqws.Response).CloseNow, reqws.ErrClosed},
+			{"CloseNow", reqwstest.Stall(), (*reqws.Response).CloseNow, reqws.ErrClosed},
 			{"reset", reqwstest.Reset(), nil, syscall.ECONNRESET},
 		} {
 			is := is.New(t)
