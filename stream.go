@@ -1,7 +1,6 @@
 package reqws
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -365,50 +362,6 @@ func (s *stream) serve() error {
 // in the processor's nearer caches. With 1024 small messages took a third longer.
 const mostFrames = 512
 
-// batch is what a stream needs while it works on frames, and not while it waits.
-type batch struct {
-	frames  []Frame
-	out     []Frame // what is to be sent
-	replies []Frame // for Each to collect what its function answers,
-	kept    []Frame // and what it made of them, until they are sent
-}
-
-var batches = sync.Pool{New: func() any { return &batch{frames: make([]Frame, mostFrames)} }}
-
-func (s *stream) borrow() { s.batch = batches.Get().(*batch) }
-
-func (s *stream) giveBack() {
-	s.batch.reset()
-	batches.Put(s.batch)
-	s.batch = nil
-}
-
-// reset makes b ready for the next replies.
-func (b *batch) reset() {
-	b.out = b.out[:0]
-	if b.kept != nil {
-		b.replies, b.kept = b.kept[:0], nil
-	}
-}
-
-// replyBuffer lends Each what it collects replies in. There may be none: of a
-// handler that is called by a test.
-func (r *Response) replyBuffer() []Frame {
-	if r == nil || r.s == nil || r.s.batch == nil {
-		return nil
-	}
-	b := r.s.batch
-	buf := b.replies
-	b.replies = nil
-	return buf[:0]
-}
-
-func (r *Response) keepReplyBuffer(replies []Frame) {
-	if r != nil && r.s != nil && r.s.batch != nil {
-		r.s.batch.kept = replies
-	}
-}
-
 // requestURL is where the answer came from.
 func (r *Response) requestURL() *url.URL {
 	if r.Request == nil {
@@ -477,84 +430,6 @@ func (s *stream) dispatch(frames []Frame) (over bool, err error) {
 	return peer != nil, s.reply(d, peer)
 }
 
-// reply sends what a handler answered, in one write: pongs for the pings that it
-// left unanswered, its replies, and a close frame where it halts or the peer closed.
-func (s *stream) reply(d Directive, peer *Frame) error {
-	b := s.batch
-	pongs := len(b.out)
-	out := d.rest
-	if pongs > 0 || !d.collected() {
-		b.out = d.appendTo(b.out)
-		out = b.out
-	}
-	if err := checkFrames(out[pongs:]); err != nil {
-		return err
-	}
-	out = unanswered(out, pongs)
-	closes := len(out) > 0 && out[len(out)-1].Kind == KindClose
-	switch {
-	case closes:
-	case peer != nil:
-		out, closes = append(out, Frame{Kind: KindClose, Code: peer.Code}), true
-	case d.halt:
-		out, closes = append(out, Close(websocket.StatusNormalClosure, "")), true
-	}
-	err := s.sendReplies(out)
-	clear(out) // what is the user's is not to be kept alive
-	b.reset()
-	if err == nil && (closes || d.halt) {
-		s.beginClose()
-		if peer != nil && !d.halt {
-			s.peer = &websocket.CloseError{Code: peer.Code, Reason: peer.Text()}
-		}
-	}
-	return err
-}
-
-func (s *stream) sendReplies(frames []Frame) error {
-	if len(frames) == 0 {
-		return nil
-	}
-	op := opPool.Get().(*sendOp)
-	op.frames = frames
-	defer op.free()
-	err := s.send(context.Background(), op)
-	if err != nil && (s.out.closing() || s.isLost()) {
-		return nil // nothing more can be sent, but there may be more to read
-	}
-	return err
-}
-
-// unanswered drops those of the first n frames, the automatic pongs, that the
-// frames after them make needless.
-func unanswered(frames []Frame, n int) []Frame {
-	replies := frames[n:]
-	kept := frames[:0]
-	at := 0
-	for i := range n {
-		if next := findPong(replies, at, frames[i].Data); next >= 0 {
-			at = next + 1 // most handlers answer in order
-		} else {
-			kept = append(kept, frames[i])
-		}
-	}
-	if len(kept) == n {
-		return frames
-	}
-	return append(kept, replies...)
-}
-
-// findPong returns the index of a pong with this payload, looked for from at on.
-func findPong(replies []Frame, at int, payload []byte) int {
-	for i := range replies {
-		k := (at + i) % len(replies)
-		if replies[k].Kind == KindPong && bytes.Equal(replies[k].Data, payload) {
-			return k
-		}
-	}
-	return -1
-}
-
 // send queues op and has it written. A failed write ends the stream.
 func (s *stream) send(ctx context.Context, op *sendOp) error {
 	err := s.out.send(ctx, op)
@@ -566,44 +441,4 @@ func (s *stream) send(ctx context.Context, op *sendOp) error {
 		s.breakOff(err)
 	}
 	return err
-}
-
-// call runs the handler.
-func (s *stream) call(in Event) Directive {
-	s.calling.Store(true)
-	d := s.handler(in, s.resp)
-	s.calling.Store(false)
-	return d
-}
-
-func (s *stream) callOnOpen(onOpen func(*Response) Directive) Directive {
-	s.calling.Store(true)
-	d := onOpen(s.resp)
-	s.calling.Store(false)
-	return d
-}
-
-// insideHandler reports whether the caller was called by the handler that is
-// running: then it stands on the loop's own stack.
-func (s *stream) insideHandler() bool {
-	if !s.calling.Load() {
-		return false
-	}
-	pcs := make([]uintptr, 64)
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs)
-		frames := runtime.CallersFrames(pcs[:n])
-		for {
-			f, more := frames.Next()
-			if strings.HasSuffix(f.Function, ".(*stream).call") || strings.HasSuffix(f.Function, ".(*stream).callOnOpen") {
-				return true
-			}
-			if !more {
-				break
-			}
-		}
-		if n < len(pcs) {
-			return false
-		}
-	}
 }
