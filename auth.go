@@ -159,6 +159,6 @@ func await[T any](ctx context.Context, f func(context.Context) (T, error)) (T, e
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, ctx.Err()
+		return none, ended(ctx, nil)
 	}
 }

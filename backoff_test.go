@@ -364,6 +364,24 @@ func TestRetryEndsWithContext(t *testing.T) {
 			is.Equal(len(rt.at), 1)
 		})
 	}
+	for name, opt := range map[string]Option{
+		"waiting":    Transport(&scripted{outcomes: []outcome{{status: 503}}}),
+		"asking":     Auth(AuthFunc(func(context.Context) (Step, error) { time.Sleep(time.Minute); return nil, nil })),
+		"connecting": DialContext(func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }),
+	} {
+		t.Run("the cause, while "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				shutdown := errors.New("shutting down")
+				ctx, cancel := context.WithTimeoutCause(t.Context(), 500*time.Millisecond, shutdown)
+				defer cancel()
+				_, err := New(URL("ws://example.com/"), Logger(nil), opt).Do(ctx)
+				is.True(errors.Is(err, context.DeadlineExceeded))
+				is.True(errors.Is(err, shutdown))
+				time.Sleep(time.Minute) // what was asked returns
+			})
+		})
+	}
 	t.Run("cancelled during an attempt", func(t *testing.T) {
 		is := is.New(t)
 		ctx, cancel := context.WithCancel(t.Context())
