@@ -214,6 +214,9 @@ func (d *Directive) ends() bool {
 // the rest of the batch unseen.
 // When the stream breaks f is not called.
 func Each(f func(Frame) Directive) Handler {
+	if f == nil {
+		return nil // which Into reports
+	}
 	return func(in Event, resp *Response) Directive {
 		replies := resp.replyBuffer()
 		var halt bool

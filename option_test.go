@@ -66,6 +66,7 @@ func TestWrongOptions(t *testing.T) {
 		{"Subprotocols", reqws.Subprotocols("a b"), reqws.Subprotocols()},
 		{"AWSSigV4", reqws.AWSSigV4(reqws.SigV4{}), reqws.AWSSigV4(keys)},
 		{"Into", reqws.Into(nil), reqws.Into(handler)},
+		{"Into", reqws.Into(reqws.Each(nil)), reqws.Into(handler)},
 		{"IntoMailbox", reqws.IntoMailbox(nil), reqws.IntoMailbox(make(chan reqws.Message))},
 		{"OnOpen", reqws.OnOpen(nil), reqws.OnOpen(func(*reqws.Response) reqws.Directive { return reqws.Cont() })},
 		{"MaxMessageSize", reqws.MaxMessageSize(-2), reqws.MaxMessageSize(-1)},
