@@ -82,7 +82,7 @@ func (s *stream) sendClose(frames []Frame) error {
 	op := newOp(frames)
 	defer op.free()
 	if err := s.send(ctx, op); err != nil && !errors.Is(err, ErrClosed) {
-		return err
+		return fmt.Errorf("the close frame could not be sent: %w", err)
 	}
 	s.beginClose()
 	return nil

@@ -162,6 +162,27 @@ func TestCloseTimeoutWithATalkativePeer(t *testing.T) {
 	})
 }
 
+// Close of a connection that takes no bytes says that it could not send its frame,
+// in the time that it would wait for the answer.
+func TestCloseOfAStalledConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+		resp, err := to(srv).Do(t.Context())
+		is.NoErr(err)
+		sent := make(chan error, 1)
+		go func() { sent <- resp.Send(t.Context(), reqws.Binary(make([]byte, 1<<20))) }()
+		synctest.Wait()
+		start := time.Now()
+		err = resp.Close(1000, "")
+		is.True(err != nil)
+		is.True(strings.Contains(err.Error(), "the close frame could not be sent"))
+		is.Equal(time.Since(start), 5*time.Second)
+		is.True(errors.Is(<-sent, reqws.ErrClosed))
+		is.True(errors.Is(resp.Wait(), reqws.ErrClosed))
+	})
+}
+
 // Close from outside sends the close frame, waits for the peer's, and discards
 // what comes before it.
 func TestCloseFromOutside(t *testing.T) {
