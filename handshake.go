@@ -226,6 +226,9 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 		h.err = err
 		return nil, err
 	}
+	if h.err = answeredOnce(resp.Header); h.err != nil {
+		return nil, h.err
+	}
 	resp.Body = h.conn
 	seen.Body = inert{}
 	if h.coder {
@@ -274,6 +277,17 @@ func opened(resp *http.Response) bool {
 		return ok && resp.StatusCode/100 == 2
 	}
 	return resp.StatusCode == http.StatusSwitchingProtocols
+}
+
+// answeredOnce refuses an answer with two values where one may be (RFC 6455,
+// sections 11.3.3 and 11.3.4): Dial looks at the first alone.
+func answeredOnce(header http.Header) error {
+	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
+		if len(header.Values(name)) > 1 {
+			return fmt.Errorf("the server answered with more than one %s", name)
+		}
+	}
+	return nil
 }
 
 // asOpenConn makes a connection of the body of a 101.

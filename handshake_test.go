@@ -248,6 +248,7 @@ func TestAWrongAnswer(t *testing.T) {
 		{"no Connection", reqwstest.Accept(reqwstest.Without("Connection")), "Connection", nil},
 		{"unasked subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", nil},
 		{"another subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "b")}},
+		{"two subprotocols", reqwstest.Accept(reqwstest.WithSubprotocol("a"), reqwstest.WithHeader("Sec-WebSocket-Protocol", "chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "b")}},
 		{"unasked extension", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate")), "xtension", nil},
 		{"unknown extension", reqwstest.Accept(reqwstest.WithExtensions("x-webkit-what")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
 		{"bad extension parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; server_max_window_bits=99")), "", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
