@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
@@ -272,4 +273,21 @@ func TestCloneKeepsAFrame(t *testing.T) {
 		is.Equal(kept[i].Text(), fmt.Sprintf("message %03d", i))
 	}
 	is.Equal(kept[n].String(), `close 1000 "reason"`)
+}
+
+// The plainest echo bot gets a close frame without a code back as it came.
+func TestEchoOfABareClose(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(),
+		reqwstest.Send(reqwstest.Text("hi"), reqwstest.Close(0, "")),
+		reqwstest.ExpectText("hi"),
+		reqwstest.ExpectFrames(reqwstest.Close(0, "")),
+	))
+	err := reqws.New(reqws.URL(srv.URL)).Run(t.Context(), reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+		return reqws.Cont(f)
+	})))
+	var ce websocket.CloseError
+	is.True(errors.As(err, &ce))
+	is.Equal(ce.Code, websocket.StatusNoStatusRcvd)
 }

@@ -590,7 +590,8 @@ const (
 )
 
 // ConnectTimeout bounds each attempt to connect: name lookup, dial, proxy, TLS
-// and handshake together. The default is 30s; 0 means no limit.
+// and handshake together. The default is 30s; 0 means no limit. Of a plain http or
+// https request it bounds the connecting, not the answer: that is up to ctx.
 func ConnectTimeout(d time.Duration) Option {
 	return checked("ConnectTimeout", d, notNegative, func(c *config, d time.Duration) { c.connectTimeout = d })
 }

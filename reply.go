@@ -62,6 +62,9 @@ func (s *stream) reply(d Directive, peer *Frame) error {
 		b.out = d.appendTo(b.out)
 		out = b.out
 	}
+	if n := len(out); n > pongs && peer != nil && isBare(peer) && isBare(&out[n-1]) {
+		out = out[:n-1] // the handler echoes a close without a code, which we do below
+	}
 	if err := checkFrames(out[pongs:]); err != nil {
 		return err
 	}
@@ -84,6 +87,12 @@ func (s *stream) reply(d Directive, peer *Frame) error {
 		}
 	}
 	return err
+}
+
+// isBare reports whether f is a close frame without a code, as it arrives: it
+// cannot be sent as it is.
+func isBare(f *Frame) bool {
+	return f.Kind == KindClose && f.Code == websocket.StatusNoStatusRcvd && len(f.Data) == 0
 }
 
 func (s *stream) sendReplies(frames []Frame) error {
