@@ -146,6 +146,27 @@ func TestPlainBodyIsCancelled(t *testing.T) {
 	}
 }
 
+// A body whose Close does not stop it is not read on either.
+func TestPlainBodyThatCannotBeCancelled(t *testing.T) {
+	is := is.New(t)
+	step := func(http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(oneByte{strings.NewReader("many chunks")})}, nil
+		})
+	}
+	for _, end := range []func(*reqws.Response) error{
+		func(r *reqws.Response) error { return r.Close(1000, "") }, (*reqws.Response).CloseNow,
+	} {
+		w := &witness{}
+		w.answer = func(in reqws.Event, resp *reqws.Response) reqws.Directive {
+			is.NoErr(end(resp))
+			return reqws.Cont()
+		}
+		_ = reqws.New(reqws.URL("http://example.com/"), reqws.Use(step)).Run(t.Context(), w.into())
+		is.Equal(w.frames(), []string{`chunk "m"`})
+	}
+}
+
 // Replies cannot be sent over a plain answer.
 func TestPlainBodyTakesNoReplies(t *testing.T) {
 	tidy(t)

@@ -70,10 +70,16 @@ func (o *opener) note(next http.RoundTripper) http.RoundTripper {
 		if err == nil && resp == nil {
 			return nil, fail("request", req.URL, errors.New("a step returned neither an answer nor an error"))
 		}
-		if err == nil && resp.Body == nil {
+		if err != nil {
+			return nil, err
+		}
+		if resp.Body == nil {
 			resp.Body = http.NoBody
 		}
-		return resp, err
+		if resp.Request == nil {
+			resp.Request = req
+		}
+		return resp, nil
 	})
 }
 
@@ -210,8 +216,8 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := h.next.RoundTrip(req)
 	if err != nil {
-		if cause := context.Cause(req.Context()); h.cancel != nil && cause != nil && errors.Is(err, context.Canceled) {
-			err = cause // the timeout of bound, rather than the cancellation it made of it
+		if h.cancel != nil {
+			err = caused(req.Context(), err)
 		}
 		h.err = err
 		return nil, err
@@ -249,6 +255,20 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 		seen.Header.Del("Sec-Websocket-Extensions")
 	}
 	return &seen, nil
+}
+
+// caused says why the cancellation err took place: in place of it where that is
+// the timeout of bound.
+func caused(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	var timeout connectTimeoutError
+	switch {
+	case cause == nil || !errors.Is(err, context.Canceled) || errors.Is(err, cause):
+		return err
+	case errors.As(cause, &timeout):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // negotiated takes in which extensions the server accepted.

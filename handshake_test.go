@@ -1,11 +1,13 @@
 package reqws_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -481,6 +483,64 @@ type closer struct {
 
 func (c closer) Close() error { *c.closed = true; return nil }
 
+// A Transport may give the connection itself as the body.
+func TestATransportThatGivesTheConnection(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(), reqwstest.SendText("hi"), reqwstest.ExpectText("hi"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")))
+	rt := reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		conn, err := net.Dial("tcp", srv.Addr())
+		if err != nil {
+			return nil, err
+		}
+		if err := req.Write(conn); err != nil {
+			return nil, err
+		}
+		resp, err := http.ReadResponse(bufio.NewReaderSize(oneByte{conn}, 16), req)
+		if err != nil {
+			return nil, err
+		}
+		resp.Body = conn
+		return resp, nil
+	})
+	is.NoErr(to(srv, reqws.Transport(rt)).Run(t.Context(), reqws.Into(reqws.Each(echo))))
+}
+
+// oneByte reads byte by byte, so that a buffer holds no more than was asked for.
+type oneByte struct{ io.Reader }
+
+func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:1]) }
+
+// A Transport that only knows the ctx of the request meets the connect timeout
+// all the same, and it is called that.
+func TestATransportThatWaitsForItsCtx(t *testing.T) {
+	rt := reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	})
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				req := reqws.New(reqws.URL("ws://example.com/"), reqws.Transport(rt), reqws.Retry(reqws.Never), reqws.ConnectTimeout(time.Second))
+				start := time.Now()
+				err := way(t.Context(), req)
+				is.True(errors.Is(err, context.DeadlineExceeded))
+				is.True(strings.Contains(err.Error(), "connect timeout of 1s"))
+				is.Equal(time.Since(start), time.Second)
+
+				why := errors.New("no longer needed")
+				ctx, cancel := context.WithCancelCause(t.Context())
+				cancel(why)
+				err = way(ctx, req.With(reqws.ConnectTimeout(0)))
+				is.True(errors.Is(err, context.Canceled))
+				is.True(errors.Is(err, why))
+			})
+		})
+	}
+}
+
 // A failing Transport's error can be tested for.
 func TestATransportThatFails(t *testing.T) {
 	why := errors.New("no cable")
@@ -573,6 +633,7 @@ func TestAStepThatAnswers(t *testing.T) {
 		is.NoErr(err)
 		is.Equal(resp.StatusCode, 403)
 		is.Equal(string(resp.Body), "not you")
+		is.Equal(resp.Request.URL.String(), "ws://example.com/p")
 		is.True(closed)
 		for _, way := range []string{"Run", "Dial"} {
 			err := ways[way](t.Context(), req.With(answer(403, nil))) // a body is not needed
@@ -613,6 +674,8 @@ func TestAStepThatAnswers(t *testing.T) {
 	})
 	t.Run("plain", func(t *testing.T) {
 		is := is.New(t)
+		err := req.Run(t.Context(), reqws.URL("http://example.com/p"), answer(404, nil), (&witness{}).into())
+		is.True(strings.Contains(err.Error(), "http://example.com/p"))
 		resp, err := req.Do(t.Context(), reqws.URL("http://example.com/"), answer(200, io.NopCloser(strings.NewReader("cached"))))
 		is.NoErr(err)
 		is.Equal(string(resp.Body), "cached")

@@ -674,6 +674,67 @@ func TestSendOfACloseFrame(t *testing.T) {
 	is.NoErr(resp.Wait())
 }
 
+// Many frames of one Send arrive in order.
+func TestSendOfManyFrames(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	var frames []reqws.Frame
+	var want []reqwstest.Frame
+	for i := range 1000 {
+		frames = append(frames, reqws.Text(fmt.Sprint(i)))
+		want = append(want, reqwstest.Text(fmt.Sprint(i)))
+	}
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(),
+		reqwstest.ExpectFrames(append(want, want...)...),
+		reqwstest.SendClose(1000, ""),
+		reqwstest.ExpectClose(1000, ""),
+	))
+	resp, err := to(srv).Do(t.Context())
+	is.NoErr(err)
+	is.NoErr(resp.Send(t.Context(), frames...))
+	is.NoErr(resp.Send(t.Context(), frames...))
+	is.NoErr(resp.Wait())
+}
+
+// A close frame that was given up, in the queue or before a byte of it was out,
+// leaves the stream open.
+func TestSendOfACloseFrameGivenUp(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		t.Run(fmt.Sprint("queued=", queued), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				resume := make(chan struct{})
+				script := []reqwstest.Step{
+					reqwstest.Accept(),
+					reqwstest.Await(resume),
+					reqwstest.ExpectText(strings.Repeat("0", 292)),
+				}
+				if queued {
+					script = append(script, reqwstest.ExpectText("before"))
+				}
+				script = append(script, reqwstest.ExpectText("after"), reqwstest.SendClose(1000, ""), reqwstest.ExpectFrames(reqwstest.Close(1000, "")))
+				srv := reqwstest.NewMemory(t, reqwstest.BufferSize(300), reqwstest.Script(script...))
+				resp, err := to(srv, reqws.WriteTimeout(time.Hour)).Do(t.Context())
+				is.NoErr(err)
+				is.NoErr(resp.Send(t.Context(), reqws.Text(strings.Repeat("0", 292)))) // 300 with its header
+				var all sync.WaitGroup
+				if queued {
+					all.Go(func() { is.NoErr(resp.Send(t.Context(), reqws.Text("before"))) })
+					synctest.Wait()
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				is.True(errors.Is(resp.Send(ctx, reqws.Close(4000, "")), context.DeadlineExceeded))
+				close(resume)
+				all.Wait()
+				is.NoErr(resp.Send(t.Context(), reqws.Text("after")))
+				is.NoErr(resp.Wait())
+			})
+		})
+	}
+}
+
 // A real peer that stalls: the socket's buffers fill, and ctx ends the Send.
 func TestSendToAStalledSocket(t *testing.T) {
 	tidy(t)

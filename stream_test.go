@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +134,33 @@ func TestConversation(t *testing.T) {
 			is.Equal(seen, []string{`text "hello"`, `ping "are you there?"`, `binary "\x01\x02\x03"`, `text "bye"`})
 		})
 	}
+}
+
+// A Unix domain socket does as well as TCP.
+func TestUnixSocket(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(), reqwstest.SendText("hi"), reqwstest.ExpectText("hi"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")))
+	path := filepath.Join(t.TempDir(), "socket")
+	ln, err := net.Listen("unix", path)
+	is.NoErr(err)
+	var relay sync.WaitGroup
+	relay.Go(func() {
+		client, err := ln.Accept()
+		is.NoErr(err)
+		defer client.Close()
+		server, err := net.Dial("tcp", srv.Addr())
+		is.NoErr(err)
+		defer server.Close()
+		relay.Go(func() { _, _ = io.Copy(struct{ io.Writer }{server}, client); _ = server.(*net.TCPConn).CloseWrite() })
+		_, _ = io.Copy(struct{ io.Writer }{client}, server) // without the pipes that splice keeps
+	})
+	is.NoErr(to(srv, reqws.DialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	})).Run(t.Context(), reqws.Into(reqws.Each(echo))))
+	is.NoErr(ln.Close())
+	relay.Wait()
 }
 
 func TestDoRunsTheHandlerInTheBackground(t *testing.T) {
