@@ -83,7 +83,12 @@ func basic(user, password string) (string, error) {
 	if checkHeaderValue(user) != nil || checkHeaderValue(password) != nil {
 		return "", errors.New("the credentials have a line break or another control character")
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)), nil
+	return basicCredentials(user, password), nil
+}
+
+// basicCredentials is what the header says of credentials (RFC 7617, section 2).
+func basicCredentials(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
 // Bearer returns the step that sends a bearer token (RFC 6750). An empty token

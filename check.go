@@ -45,3 +45,8 @@ func checkFrames(frames []Frame) error {
 func badFrame(i int, f *Frame, code websocket.StatusCode, reason string) error {
 	return &ProtocolError{Code: code, Reason: fmt.Sprintf("outgoing frame %d (%v): %s", i+1, f.Kind, reason)}
 }
+
+// endInClose reports whether nothing may follow frames that have been checked.
+func endInClose(frames []Frame) bool {
+	return len(frames) > 0 && frames[len(frames)-1].Kind == KindClose
+}

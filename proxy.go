@@ -3,7 +3,6 @@ package reqws
 import (
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -207,7 +206,8 @@ func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) 
 		Header: http.Header{"User-Agent": {t.req.UserAgent()}},
 	}
 	if user := t.via.User; user != nil {
-		req.Header.Set("Proxy-Authorization", basicAuth(user))
+		password, _ := user.Password()
+		req.Header.Set("Proxy-Authorization", basicCredentials(user.Username(), password))
 	}
 	for name, values := range t.proxyHeader {
 		req.Header[http.CanonicalHeaderKey(name)] = values
@@ -224,11 +224,6 @@ func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) 
 		return answer.rest(), nil
 	}
 	return nil, &proxyRefusal{resp.StatusCode, resp.Status, startOfBody(conn, resp.Body)}
-}
-
-func basicAuth(user *url.Userinfo) string {
-	password, _ := user.Password()
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 }
 
 // startOfBody returns the first printable words of a refusal. A proxy that does

@@ -69,7 +69,7 @@ func (s *stream) reply(d Directive, peer *Frame) error {
 		return err
 	}
 	out = unanswered(out, pongs)
-	closes := len(out) > 0 && out[len(out)-1].Kind == KindClose
+	closes := endInClose(out)
 	switch {
 	case closes:
 	case peer != nil:

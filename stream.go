@@ -61,7 +61,7 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 	if err := s.send(ctx, op); err != nil {
 		return s.fail("send", err)
 	}
-	if frames[len(frames)-1].Kind == KindClose {
+	if endInClose(frames) {
 		s.beginClose()
 	}
 	return nil

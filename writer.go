@@ -136,7 +136,7 @@ func (w *writer) send(ctx context.Context, op *sendOp) error {
 		w.mu.Unlock()
 		return op.err
 	}
-	w.shut = op.frames[len(op.frames)-1].Kind == KindClose
+	w.shut = endInClose(op.frames)
 	w.push(op)
 	if w.busy {
 		op.wake = w.borrowWake()
@@ -219,7 +219,7 @@ func (w *writer) withdraw(op *sendOp) bool {
 		return false
 	}
 	w.remove(op)
-	if op.frames[len(op.frames)-1].Kind == KindClose {
+	if endInClose(op.frames) {
 		w.shut = false
 	}
 	op.state, op.err = sendDone, op.ctx.Err()
@@ -510,7 +510,7 @@ func (w *writer) interrupted() error {
 		case op.begun:
 			kept, end = append(kept, op), op.end
 		case op.cancelled:
-			if op.frames[len(op.frames)-1].Kind == KindClose {
+			if endInClose(op.frames) {
 				w.shut = false
 			}
 			op.done(op.ctx.Err())
