@@ -701,7 +701,7 @@ func Compression(m websocket.CompressionMode) Option {
 
 // Transport sets what performs the HTTP exchange in place of this package's own
 // dialing: the options of the group connect then have no effect, but for
-// [ConnectTimeout]. It gets http and https URLs, and the body of a 101 must be an
+// [ConnectTimeout] and [Compression]. It gets http and https URLs, and the body of a 101 must be an
 // io.ReadWriteCloser, as net/http's Transport makes it. nil restores the default.
 func Transport(rt http.RoundTripper) Option {
 	return option("Transport", func(c *config) { c.transport = rt })

