@@ -1,101 +1,122 @@
-// Pingbot answers what a WebSocket server sends: pings with pongs, messages with
-// messages.
+// Pingbot answers what a WebSocket server sends: pings with pongs, text messages
+// with what they said.
 //
-// Without flags it starts a server of its own on loopback, talks with it for a few
+// Without a URL it starts a server of its own on loopback, talks with it for a few
 // seconds over a real connection, and ends with a summary:
 //
 //	go run ./examples/pingbot
 //
-// With -url it talks with a real server until that closes the connection or
-// Ctrl-C is pressed:
+// With one it talks with that server until it closes the connection or Ctrl-C is
+// pressed, which closes it properly:
 //
-//	go run ./examples/pingbot -url wss://example.com/chat
+//	go run ./examples/pingbot wss://example.com/chat
+//
+// It exits with 0 after a clean end, with 1 if something failed, with 2 if it was
+// called wrongly, and with 130 if it was interrupted before it was connected.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
 	"os/signal"
-	"time"
+	"strings"
+	"syscall"
 
 	"github.com/reqws/reqws"
 )
 
 func main() {
-	url := flag.String("url", "", "the ws or wss `URL` of a server; without it one is started on loopback")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *url); err != nil {
-		fmt.Fprintln(os.Stderr, "pingbot:", err)
-		os.Exit(1)
-	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for the server's goodbye
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, url string) error {
-	if url == "" {
-		srv, err := startServer()
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // as shells have it: 128 and the number of SIGINT
+)
+
+const usage = `usage: pingbot [-subprotocol NAMES] [URL]
+
+Talks with the WebSocket server at URL, a ws:// or wss:// one: answers its pings with
+pongs and its text messages with what they said. Without a URL it starts a server of
+its own, and has a short conversation with that.
+
+  -subprotocol NAMES  offer these subprotocols, separated by commas
+  -url URL            the same as URL alone
+`
+
+// run is the program. opts are added to those of its Request.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...reqws.Option) int {
+	out, trouble := newPrinter(stdout), newPrinter(stderr)
+	call, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	if err != nil {
+		trouble.error(err)
+		fmt.Fprint(stderr, "\n", usage)
+		return exitUsage
+	}
+	if call.url == nil {
+		srv, err := startServer(pause)
 		if err != nil {
-			return err
+			trouble.error(err)
+			return exitFailed
 		}
 		defer srv.stop()
-		url = srv.url
+		call.url = srv.url
+		out.say(plain, "no URL given: talking with a server of my own")
 	}
-	b := bot{start: time.Now()}
-	b.say("connecting to %s", url)
-	err := b.talk(ctx, reqws.New(reqws.URL(url)))
-	fmt.Printf("\nanswered %d pings and %d messages in %.1f s\n", b.pings, b.messages, time.Since(b.start).Seconds())
-	return err
-}
-
-// bot counts what it answered. Its fields belong to the goroutine of the handler.
-type bot struct {
-	start           time.Time
-	pings, messages int
-}
-
-// talk runs the bot until the server closes the connection or ctx ends. The end
-// of ctx is no error, and begins a proper closing handshake.
-func (b *bot) talk(ctx context.Context, req *reqws.Request) error {
-	resp, err := req.Do(context.WithoutCancel(ctx), reqws.Into(reqws.Each(b.answer)))
+	err = newBot(out, call).talk(ctx, opts)
 	if err != nil {
-		return err
+		trouble.error(err)
 	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("the server refused: status %d", resp.StatusCode)
+	switch {
+	case errors.Is(err, errInterrupted):
+		return exitInterrupted
+	case err != nil:
+		return exitFailed
 	}
-	select {
-	case <-resp.Done():
-	case <-ctx.Done():
-		b.say("closing")
-		if err := resp.Close(1000, "bye"); err != nil {
-			return err
-		}
-	}
-	return resp.Wait()
+	return 0
 }
 
-// answer is the handler: one frame in, a directive and perhaps a frame out.
-func (b *bot) answer(f reqws.Frame) reqws.Directive {
-	b.say("← %v", f)
-	switch f.Kind {
-	case reqws.KindPing:
-		b.pings++
-		return b.reply(reqws.Pong(f.Data))
-	case reqws.KindText:
-		b.messages++
-		return b.reply(reqws.Text("you said: " + f.Text()))
+// call is what the command line asks for.
+type call struct {
+	url          *url.URL // nil: a server of its own
+	subprotocols []string
+}
+
+// parse reads the command line. Its errors do not quote the URL, which may hold
+// a password.
+func parse(args []string) (call, error) {
+	var c call
+	var given []string
+	add := func(s string) error { given = append(given, s); return nil }
+	flags := flag.NewFlagSet("pingbot", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Func("url", "", add)
+	flags.Func("subprotocol", "", func(s string) error { c.subprotocols = strings.Split(s, ","); return nil })
+	if err := flags.Parse(args); err != nil {
+		return c, err
 	}
-	return reqws.Cont()
-}
-
-func (b *bot) reply(f reqws.Frame) reqws.Directive {
-	b.say("→ %v", f)
-	return reqws.Cont(f)
-}
-
-func (b *bot) say(format string, args ...any) {
-	fmt.Printf("%5.2fs  %s\n", time.Since(b.start).Seconds(), fmt.Sprintf(format, args...))
+	switch given = append(given, flags.Args()...); {
+	case len(given) == 0:
+		return c, nil
+	case len(given) > 1:
+		return c, errors.New("there is more than one URL, or a flag behind it")
+	}
+	u, err := url.Parse(given[0])
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return c, errors.New("the argument is no ws:// or wss:// URL")
+	}
+	c.url = u
+	return c, nil
 }

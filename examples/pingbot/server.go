@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/coder/websocket"
@@ -14,18 +15,19 @@ import (
 // server is a WebSocket server on loopback that pings and talks for a while and
 // then closes the connection.
 type server struct {
-	url  string
+	url  *url.URL
 	http *http.Server
 }
 
-func startServer() (*server, error) {
+// startServer starts one that pauses for so long before each of its rounds.
+func startServer(pause time.Duration) (*server, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	s := &server{
-		url:  fmt.Sprintf("ws://%s/chat", ln.Addr()),
-		http: &http.Server{Handler: http.HandlerFunc(chat), ReadHeaderTimeout: 5 * time.Second},
+		url:  &url.URL{Scheme: "ws", Host: ln.Addr().String(), Path: "/chat"},
+		http: &http.Server{Handler: chat(pause), ReadHeaderTimeout: 5 * time.Second},
 	}
 	go func() { _ = s.http.Serve(ln) }() // ends with stop
 	return s, nil
@@ -42,22 +44,24 @@ const (
 var errNoAnswer = errors.New("the bot did not answer as expected")
 
 // chat plays the server's part. It insists on every answer.
-func chat(w http.ResponseWriter, r *http.Request) {
-	conn, err := websocket.Accept(w, r, nil)
-	if err != nil {
-		return
+func chat(pause time.Duration) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer conn.CloseNow()
+		ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
+		defer cancel()
+		if err := converse(ctx, conn, pause); err != nil {
+			_ = conn.Close(websocket.StatusPolicyViolation, err.Error())
+			return
+		}
+		_ = conn.Close(websocket.StatusNormalClosure, "that was nice")
 	}
-	defer conn.CloseNow()
-	ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
-	defer cancel()
-	if err := converse(ctx, conn); err != nil {
-		_ = conn.Close(websocket.StatusPolicyViolation, err.Error())
-		return
-	}
-	_ = conn.Close(websocket.StatusNormalClosure, "that was nice")
 }
 
-func converse(ctx context.Context, conn *websocket.Conn) error {
+func converse(ctx context.Context, conn *websocket.Conn, pause time.Duration) error {
 	answers := make(chan string, rounds)
 	go func() { // ends with the connection
 		defer close(answers)
@@ -66,7 +70,11 @@ func converse(ctx context.Context, conn *websocket.Conn) error {
 			if err != nil {
 				return
 			}
-			answers <- string(data)
+			select {
+			case answers <- string(data):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	for i := range rounds {
@@ -78,7 +86,7 @@ func converse(ctx context.Context, conn *websocket.Conn) error {
 		if err := conn.Write(ctx, websocket.MessageText, []byte(said)); err != nil {
 			return errNoAnswer
 		}
-		if answer := <-answers; answer != "you said: "+said {
+		if answer := <-answers; answer != youSaid+said {
 			return errNoAnswer
 		}
 	}
