@@ -27,28 +27,99 @@
 // [Response.Frames], or sent to a channel with [IntoMailbox]. An http or https URL makes
 // a plain request through the same steps.
 //
+// # Options
+//
+// Each option belongs to a group. Where the page of a function speaks of the
+// options of a group, it means one of these:
+//
+//   - request, what is asked for: [URL], [BaseURL], [BaseURLFunc], [Header], [Headers],
+//     [Params], [Param], [PathParams], [PathParamsStyle], [Subprotocols],
+//     [SecretSubprotocol], [CookieJar], and for plain HTTP alone [Method], [Body],
+//     [JSONBody]
+//   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
+//   - AWS: [AWSSigV4]
+//   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
+//     [MaxMessageSize], [Wrap]
+//   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
+//   - errors: [HTTPErrors]
+//   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],
+//     [RetryLogLevel], [Logger]
+//   - connect, how to get there: [ConnectTimeout], [Protocols], [Hostname], [TLSConfig],
+//     [DialContext], [Proxy], [ProxyURL], [ProxyHeader], [HTTP2Settings], [Compression],
+//     [Transport]
+//   - life, of an open connection: [WriteTimeout], [CloseTimeout]
+//   - steps: [Use], [UseOuter]
+//
+// [Options] makes one option of several, of any group.
+//
 // # Steps
 //
 // What happens to a request are steps, each a wrapper of an http.RoundTripper, the
 // outermost first:
 //
-//	retry, redirect, URL, headers, auth, the steps of Use, AWS signature, handshake
+//	the steps of UseOuter
+//	retry
+//	redirect
+//	base URL, path parameters, parameters, headers, cookies, auth
+//	the steps of Use
+//	AWS signature
+//	handshake
 //
 // All that is inside retry runs again on each attempt, all that is inside redirect on
 // each hop, so that credentials are fetched and signatures made afresh each time.
+// [Attempt] tells a step which attempt it is part of.
 //
 // # Frames
 //
 // The bytes of a frame that a handler gets are valid until it returns; [Frame.Clone]
-// keeps them. Pings that the handler leaves unanswered are answered for it, and the
-// closing handshake (RFC 6455, section 7) is completed for it. Messages arrive whole,
-// text is valid UTF-8, and what a peer must not send ends the stream with the close
-// code that RFC 6455 asks for.
+// keeps them. Pings that the handler leaves unanswered are answered for it. Messages
+// arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
+// with the close code that RFC 6455 asks for.
+//
+// # How a stream ends
+//
+// In good order it ends with a closing handshake (RFC 6455, section 7). [Halt] and
+// [Fail], [Response.Close], and a close frame that is sent begin one; the close frame
+// of the peer reaches the handler as the last frame of its batch, and is then answered
+// with the same code. After the close frames this side shuts its half of the connection
+// down, and reads on until the peer has ended its own: what was sent last would
+// otherwise be lost where the peer is slow. [CloseTimeout] bounds all of it.
+//
+// Otherwise it breaks: the connection is lost, a side breaks the protocol,
+// [Response.CloseNow] is called, or the ctx of Do or Run ends, which sends a close
+// frame with code 1001 and does not wait for the answer. What had arrived before is
+// delivered before the error.
+//
+// [Request.Run] and [Response.Wait] then return
+//
+//   - nil after Halt, after Close, and after the peer's close frame with code 1000 or
+//     with none;
+//   - the error that was given to Fail;
+//   - a websocket.CloseError after a close frame of the peer's with any other code;
+//   - a [*ProtocolError] where a side broke the protocol, be it with a reply of the
+//     handler's;
+//   - the error of ctx, or [ErrClosed] after CloseNow;
+//   - what the connection was lost to, such as syscall.ECONNRESET, or
+//     io.ErrUnexpectedEOF where it ended without a close frame.
+//
+// After a clean end [Response.Receive] returns io.EOF, [Response.Frames] stops, and a
+// mailbox gets a last [Message] with io.EOF; after any other they give the error.
+// [Response.PeerClose] has the peer's close frame, if there was one.
 //
 // # Errors
 //
-// Errors are values to test with errors.Is ([ErrTooManyRedirects], [ErrMessageTooBig],
-// [ErrClosed], context and syscall errors) and errors.As ([*HTTPError], [*ProtocolError],
-// websocket.CloseError). Each says in which phase something failed and for which
-// URL, without its query, and never holds a credential.
+// Errors are values to test. Those for errors.Is are [ErrTooManyRedirects],
+// [ErrMessageTooBig], [ErrPeerUnresponsive], [ErrUnknownMessage], [ErrClosed], and those
+// of context and syscall. Those for errors.As are
+//
+//   - [*HTTPError], a handshake that the server refused, or with [RaiseErrors] the
+//     status of a plain HTTP answer: status, headers, and the start of the body; with
+//     [ReturnErrors] Do returns a Response in its place;
+//   - [*ProxyError], the same of a proxy that refused to go on to the server;
+//   - [*ProtocolError], what must not be sent or received (RFC 6455, RFC 7692), with
+//     its close code;
+//   - websocket.CloseError of github.com/coder/websocket, the peer's close frame.
+//
+// Each says in which phase something failed and for which URL, without its query,
+// and never holds a credential.
 package reqws

@@ -22,7 +22,8 @@ import (
 
 // An Option sets one thing of a [Request]. Options are values made by the
 // functions of this package; they may be kept, shared and given to [New],
-// [Request.With], [Request.Do], [Request.Run] and [Request.Dial] alike.
+// [Request.With], [Request.Do], [Request.Run] and [Request.Dial] alike. The package
+// page lists them in their groups.
 //
 // Given twice, the later one stands; of [Header] and [Headers] that holds name
 // by name, while [Param] and [Use] add. A bad value is reported by Do, Run and
@@ -446,9 +447,9 @@ func IntoMailbox(ch chan<- Message) Option {
 	}, func(c *config, ch chan<- Message) { c.handler, c.mailbox = nil, ch })
 }
 
-// OnOpen sets a function that is called on each open of a WebSocket, before
-// any frame reaches the handler; what it answers is sent first. The first call
-// is made by the goroutine that calls Do or Run.
+// OnOpen sets a function that is called once the WebSocket is open, by the
+// goroutine that calls Do or Run, before any frame reaches the handler; what it
+// answers is sent first. It is not called after a refusal, nor for plain HTTP.
 func OnOpen(f func(*Response) Directive) Option {
 	return checked("OnOpen", f, notNilFunc, func(c *config, f func(*Response) Directive) { c.onOpen = f })
 }
@@ -700,8 +701,8 @@ func Compression(m websocket.CompressionMode) Option {
 }
 
 // Transport sets what performs the HTTP exchange in place of this package's own
-// dialing: the options of the group connect then have no effect, but for
-// [ConnectTimeout] and [Compression]. It gets http and https URLs, and the body of a 101 must be an
+// dialing: the options of the group connect (see the package page) then have no
+// effect, but for [ConnectTimeout] and [Compression]. It gets http and https URLs, and the body of a 101 must be an
 // io.ReadWriteCloser, as net/http's Transport makes it. nil restores the default.
 func Transport(rt http.RoundTripper) Option {
 	return option("Transport", func(c *config) { c.transport = rt })

@@ -61,8 +61,13 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 
 // Do connects and returns the answer once the handshake is over; then a
 // handler given with [Into] runs in a goroutine of its own, and without one the
-// frames wait for [Response.Receive]. ctx is the life of the stream, not only of
-// the handshake.
+// frames wait for [Response.Receive]. The handler may run before Do has returned: it
+// uses the [Response] that it is given.
+//
+// ctx is the life of the stream, not only of the handshake. When it ends, an open
+// WebSocket is sent a close frame with code 1001, where that can be done at once, and
+// closed without waiting for the peer's; the stream then ends with the error of ctx. For
+// any other goodbye call [Response.Close] before ctx ends.
 //
 // A handshake that the server refused is a Response too, with the status and the
 // Body of the refusal, unless [HTTPErrors] says otherwise. The plain answer to an
@@ -85,8 +90,7 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 }
 
 // Run is [Request.Do], and then the stream's loop in the caller's goroutine: it
-// returns nil after Halt, Close or the peer's close with code 1000, else why the
-// stream ended. It needs [Into] or [IntoMailbox]. A refusal is an [*HTTPError].
+// returns what [Response.Wait] would, which the package page lists. It needs [Into] or [IntoMailbox]. A refusal is an [*HTTPError].
 func (r *Request) Run(ctx context.Context, opts ...Option) error {
 	c := r.c.with(opts)
 	if c.handler == nil && c.mailbox == nil {
@@ -104,8 +108,8 @@ func (r *Request) Run(ctx context.Context, opts ...Option) error {
 
 // Dial connects as Do does, but hands the open WebSocket over as a Conn of
 // github.com/coder/websocket, which the caller then owns; the options of the
-// groups into and life have no effect on it, and the [Response] only tells of the
-// handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError].
+// groups into and life (see the package page for the groups) have no effect on it, but
+// for [MaxMessageSize], and the [Response] only tells of the handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError].
 func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
 	c := r.c.with(opts)
 	return c.dial(ctx)
