@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,12 +25,17 @@ import (
 // or Credentials. Printing a SigV4 shows no key.
 //
 // Signed are Host, x-amz-* and the other headers of the request, but never
-// User-Agent, Accept-Encoding, Sec-WebSocket-* and hop-by-hop headers, which the
-// way to the server may change. The query is sent in the canonical order that is
-// signed. The path is signed as the URL has it, encoded once more, as all
-// services but S3 ask: what is percent-encoded there, such as a path parameter, is
-// encoded twice in the canonical request. Characters outside ASCII that the URL
-// holds as they are, are encoded once, as AWS's test suite has it.
+// User-Agent, Accept-Encoding, From, Max-Forwards, Pragma, Referer, Sec-WebSocket-*
+// and hop-by-hop headers, which the way to the server may change. A port in Host that
+// is the scheme's default is neither sent nor signed. The query is sent in the
+// canonical order that is signed.
+//
+// The path is signed as it is sent, so that the same bytes have the same signature
+// however the URL was written, and as the service computes it from what it
+// receives: without empty, "." and ".." segments, and encoded once more. What is
+// percent-encoded on the wire, such as the ARN in a path parameter, is thus encoded
+// twice in the canonical request. S3's own services (s3, s3express, s3-outposts and
+// s3-object-lambda) sign the path unchanged.
 type SigV4 struct {
 	AccessKeyID     string
 	SecretAccessKey string
@@ -112,6 +118,10 @@ var signatureParams = []string{
 	"X-Amz-Algorithm", "X-Amz-Credential", amzDate, amzExpires, "X-Amz-SignedHeaders", "X-Amz-Signature", amzSecurityToken,
 }
 
+// s3Services are the signing names of S3's own services, which take the path as
+// it is. Others whose names begin alike (s3tables, s3vectors) sign as all do.
+var s3Services = []string{"s3", "s3express", "s3-outposts", "s3-object-lambda"}
+
 // sign returns a signed copy of req.
 func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error) {
 	ctx := req.Context()
@@ -140,7 +150,11 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 		now = s.Time
 	}
 	region := cmp.Or(s.Region, "us-east-1")
-	isS3 := strings.HasPrefix(s.Service, "s3")
+	isS3 := slices.Contains(s3Services, s.Service)
+	signedPath, _, _ := strings.Cut(req.URL.RequestURI(), "?")
+	if !isS3 {
+		signedPath = normalizedPath(signedPath)
+	}
 	option := func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = isS3
 		o.DisableHeaderHoisting = true
@@ -155,7 +169,7 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 		if isS3 {
 			payload = "UNSIGNED-PAYLOAD"
 		}
-		toSign := signable(req, query)
+		toSign := signable(req, signedPath, query)
 		uri, _, err := signer.PresignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option)
 		if err != nil {
 			return nil, err
@@ -170,7 +184,7 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 	if isS3 {
 		req.Header.Set(amzContentSHA256, payload) // S3 asks for it
 	}
-	toSign := signable(req, query)
+	toSign := signable(req, signedPath, query)
 	if err := signer.SignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option); err != nil {
 		return nil, err
 	}
@@ -186,15 +200,24 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 	return req, nil
 }
 
+// normalizedPath takes the empty, "." and ".." segments out of a path as it is
+// sent. A slash at its end stays.
+func normalizedPath(sent string) string {
+	clean := path.Clean(sent)
+	if strings.HasSuffix(sent, "/") && clean != "/" {
+		clean += "/"
+	}
+	return clean
+}
+
 // signable returns req as the signer is to see it: under http or https, with the
-// path as the URL has it and without the headers that are not signed.
-func signable(req *http.Request, query url.Values) *http.Request {
-	u := &url.URL{Scheme: "https", Host: req.Host, RawQuery: query.Encode()}
+// path and query to sign and without the headers that are not signed.
+func signable(req *http.Request, signedPath string, query url.Values) *http.Request {
+	// Opaque, since the signer takes a path in there as it is.
+	u := &url.URL{Scheme: "https", Opaque: "//" + signedPath, RawQuery: query.Encode()}
 	if req.URL.Scheme == "ws" || req.URL.Scheme == "http" {
 		u.Scheme = "http"
 	}
-	// RawPath is the path as it is written, where net/url would encode it otherwise.
-	u.Opaque = "//" + req.Host + cmp.Or(req.URL.RawPath, req.URL.EscapedPath())
 	return &http.Request{
 		Method: req.Method,
 		URL:    u,
@@ -211,6 +234,7 @@ func signedHeader(h http.Header) http.Header {
 		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection",
 		"Te", "Trailer", "Transfer-Encoding", "Upgrade", // hop-by-hop
 		"Host", "Authorization", "Content-Length", "User-Agent", "Accept-Encoding",
+		"From", "Max-Forwards", "Pragma", "Referer",
 	}
 	for _, value := range h["Connection"] {
 		for name := range strings.SplitSeq(value, ",") {

@@ -79,7 +79,7 @@ func verify(t *testing.T, r *reqwstest.Request, secret string, pathOf func(strin
 			}
 		}
 	}
-	var pairs []string
+	var params [][2]string
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, hasValue := strings.Cut(pair, "=")
 		decoded := strings.NewReplacer("%2F", "/", "%3B", ";").Replace(value)
@@ -102,9 +102,14 @@ func verify(t *testing.T, r *reqwstest.Request, secret string, pathOf func(strin
 		if !hasValue {
 			t.Errorf("the query is not canonical: %s", query)
 		}
-		pairs = append(pairs, pair)
+		params = append(params, [2]string{name, value})
 	}
-	slices.Sort(pairs)
+	// By name, then by value: as whole pairs "a-b=" would stand before "a=".
+	slices.SortFunc(params, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	var pairs []string
+	for _, p := range params {
+		pairs = append(pairs, p[0]+"="+p[1])
+	}
 
 	var headers strings.Builder
 	for name := range strings.SplitSeq(v.signed, ";") {
@@ -156,7 +161,7 @@ func encodedAgain(path string) string {
 // receives.
 func TestSigV4Vectors(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/sigv4/*/context.json")
-	if err != nil || len(dirs) != 8 {
+	if err != nil || len(dirs) != 7 {
 		t.Fatal(dirs, err)
 	}
 	for _, dir := range dirs {
@@ -224,6 +229,101 @@ func TestSigV4Vectors(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The signature is that of the path as it is sent, however the URL was written.
+// Those of AWS's test suite for characters that no request line holds unescaped
+// (get-utf8, get-space) are thus not ours.
+func TestSigV4OfThePath(t *testing.T) {
+	const host = "example.amazonaws.com"
+	tests := []struct {
+		name    string
+		paths   []string // all of them are
+		sent    string
+		service string // service where empty
+		path    string // in the canonical request
+		// of AWS's test suite where it has the request line as it is sent
+		signature string
+	}{
+		{name: "letters", paths: []string{"/ሴ", "/%E1%88%B4"}, sent: "/%E1%88%B4", path: "/%25E1%2588%25B4",
+			signature: "697b34846207a3f72246f99d74ae1ee4fe54f44bb06730c58a0d339eb079596d"},
+		{name: "space", paths: []string{"/example space/", "/example%20space/"}, sent: "/example%20space/", path: "/example%2520space/", signature: "446b8179"},
+		{name: "others that need an escape", paths: []string{"/a|{x}", "/a%7C%7Bx%7D", "/a|%7Bx}"}, sent: "/a%7C%7Bx%7D", path: "/a%257C%257Bx%257D"},
+		{name: "beside an escaped slash", paths: []string{"/ä b/%2F", "/%C3%A4%20b/%2F"}, sent: "/%C3%A4%20b/%2F", path: "/%25C3%25A4%2520b/%252F"},
+		{name: "others that need none", paths: []string{"/@a:b"}, sent: "/@a:b", path: "/%40a%3Ab"},
+		{name: "nothing", paths: []string{"", "/"}, sent: "/", path: "/", signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+
+		{name: "slash", paths: []string{"//"}, sent: "//", path: "/", signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		{name: "slash dot slash", paths: []string{"/./"}, sent: "/./", path: "/", signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		{name: "slashes", paths: []string{"//example//"}, sent: "//example//", path: "/example/", signature: "9a624bd73a37c9a373b5312afbebe7a714a789de108f0bdfe846570885f57e84"},
+		{name: "pointless dot", paths: []string{"/./example"}, sent: "/./example", path: "/example", signature: "ef75d96142cf21edca26f06005da7988e4f8dc83a165a80865db7089db637ec5"},
+		{name: "relative", paths: []string{"/example/.."}, sent: "/example/..", path: "/", signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		{name: "relative twice", paths: []string{"/example1/example2/../.."}, sent: "/example1/example2/../..", path: "/", signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
+		{name: "above the root", paths: []string{"/../../a"}, sent: "/../../a", path: "/a"},
+		{name: "escaped dots are none", paths: []string{"/%2E%2E/a"}, sent: "/%2E%2E/a", path: "/%252E%252E/a"},
+
+		{name: "S3", service: "s3", paths: []string{"//a b/./%2F|", "//a%20b/./%2F%7C"}, sent: "//a%20b/./%2F%7C", path: "//a%20b/./%2F%7C"},
+		{name: "S3 Express", service: "s3express", paths: []string{"/a b"}, sent: "/a%20b", path: "/a%20b"},
+		{name: "S3 on Outposts", service: "s3-outposts", paths: []string{"/a b"}, sent: "/a%20b", path: "/a%20b"},
+		{name: "S3 Object Lambda", service: "s3-object-lambda", paths: []string{"/a b"}, sent: "/a%20b", path: "/a%20b"},
+		{name: "S3 Tables is not S3", service: "s3tables", paths: []string{"//a b"}, sent: "//a%20b", path: "/a%2520b"},
+		{name: "S3 Vectors is not S3", service: "s3vectors", paths: []string{"//a b"}, sent: "//a%20b", path: "/a%2520b"},
+	}
+	for _, tt := range tests {
+		for _, path := range tt.paths {
+			for from, opts := range map[string][]Option{
+				"URL":      {URL("ws://" + host + path)},
+				"BaseURL":  {BaseURL("ws://" + host + path)},
+				"redirect": {URL("ws://" + host + "/first")},
+				"presign":  {URL("ws://" + host + path)},
+			} {
+				switch {
+				case from == "redirect" && strings.Contains(path, "/."): // resolved (RFC 3986, section 5.2.4)
+					continue
+				case from == "presign" && strings.HasPrefix(tt.service, "s3"): // S3 signs no payload then
+					continue
+				}
+				t.Run(tt.name+"/"+path+"/"+from, func(t *testing.T) {
+					is := is.New(t)
+					sig := vectorKeys("")
+					sig.Service, sig.Time = cmp.Or(tt.service, "service"), at("2015-08-30T12:36:00Z")
+					if from == "presign" {
+						sig.Presign = time.Hour
+					}
+					script := []reqwstest.Option{reqwstest.Script(reqwstest.Accept())}
+					if from == "redirect" {
+						location := "ws://" + host + path
+						script = append([]reqwstest.Option{reqwstest.Script(reqwstest.Redirect(307, location))}, script...)
+					}
+					srv := reqwstest.NewMemory(t, script...)
+					resp, err := New(append(opts, AWSSigV4(sig), DialContext(srv.DialContext))...).Do(t.Context())
+					is.NoErr(err)
+					defer resp.CloseNow()
+
+					r := srv.Requests()[len(srv.Requests())-1]
+					sent, _, _ := strings.Cut(r.RequestURI, "?")
+					is.Equal(sent, tt.sent)
+					got := verify(t, r, sig.SecretAccessKey, func(string) string { return tt.path })
+					is.Equal(got.got, got.signature)
+					if from != "presign" {
+						is.True(strings.HasPrefix(got.got, tt.signature))
+					}
+				})
+			}
+		}
+	}
+}
+
+// Parameters are signed in the order of their names, which is not that of the
+// pairs: "-" stands before "=". The signature is that of AWS's test suite.
+func TestSigV4OfTheQuery(t *testing.T) {
+	is := is.New(t)
+	sig := vectorKeys("")
+	sig.Time = at("2015-08-30T12:36:00Z")
+	r := sent(t, URL("ws://example.amazonaws.com/?Param-3=Value3&Param=Value2&%E1%88%B4=Value1"), AWSSigV4(sig))
+	got := verify(t, r, sig.SecretAccessKey, encodedAgain)
+	is.Equal(got.signature, "371d3713e185cc334048618a97f809c9ffe339c62934c032af5a0e595648fcac")
+	is.Equal(got.got, got.signature)
 }
 
 // Each service gets the request that it documents.
@@ -417,13 +517,16 @@ func TestSignedHeaders(t *testing.T) {
 			})
 		}),
 		Headers(http.Header{"x-lower": {" a  b "}, "X-Amz-Meta": {"m"}, "aCCept-encoding": {"gzip"}, "TE": {"x"}, "Keep-Alive": {"y"},
+			"From": {"f"}, "Max-Forwards": {"1"}, "pragma": {"no-cache"}, "Referer": {"https://example.com"},
 			"Proxy-Authorization": {"p"}, "Origin": {"o"}, "X-Empty": {""}, "X-None": nil, "x-amz-date": {"old"}, "authorization": {"old"}}))
 	got := verify(t, r, sig.SecretAccessKey, encodedAgain)
 	is.Equal(got.signed, "host;origin;x-amz-date;x-amz-meta;x-empty;x-lower")
 	is.Equal(got.got, got.signature)
 	is.Equal(r.Header.Values("Authorization")[1:], []string{})
 	is.Equal(r.Header.Values("X-Amz-Date"), []string{"20240501T101112Z"})
-	is.Equal(r.Header.Get("Accept-Encoding"), "gzip") // sent, but not signed
+	for name, value := range map[string]string{"Accept-Encoding": "gzip", "From": "f", "Max-Forwards": "1", "Pragma": "no-cache", "Referer": "https://example.com"} {
+		is.Equal(r.Header.Get(name), value) // sent, but not signed
+	}
 	is.Equal(r.Header.Get("Sec-WebSocket-Protocol"), "a")
 
 	// Presigned, x-amz-* stay headers.
@@ -433,6 +536,29 @@ func TestSignedHeaders(t *testing.T) {
 	is.Equal(got.signed, "host;x-a;x-amz-meta")
 	is.Equal(got.got, got.signature)
 	is.Equal(r.Header.Get("Authorization"), "Bearer t")
+}
+
+// The port that is the scheme's default is neither sent nor signed.
+func TestSignedHost(t *testing.T) {
+	sig := vectorKeys("")
+	for _, tt := range []struct{ url, header, want string }{
+		{"ws://example.com:80/", "", "example.com"},
+		{"ws://example.com/", "other.example:80", "other.example"},
+		{"ws://example.com/", "other.example:443", "other.example:443"},
+		{"ws://[::1]:80/", "", "[::1]"},
+		{"ws://[::80]/", "", "[::80]"},
+		{"ws://[::1]:8182/", "", "[::1]:8182"},
+	} {
+		opts := []Option{URL(tt.url), AWSSigV4(sig)}
+		if tt.header != "" {
+			opts = append(opts, Header("Host", tt.header))
+		}
+		is := is.New(t)
+		r := sent(t, opts...)
+		is.Equal(r.Host, tt.want)
+		got := verify(t, r, sig.SecretAccessKey, encodedAgain)
+		is.Equal(got.got, got.signature)
+	}
 }
 
 // The token that is added afterwards is a header where the signature is one.
