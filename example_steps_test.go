@@ -2,6 +2,7 @@ package reqws_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -191,6 +192,31 @@ func ExampleParams() {
 	// Output: GET /?v=2&depth=10&topics=trades&topics=books
 }
 
+// Options of a base Request stay, but for those that are given anew or taken back.
+func ExampleParams_givenTwice() {
+	srv := newExampleServer()
+	defer srv.Close()
+
+	api := reqws.New(reqws.URL(srv.WS), reqws.Params(map[string]any{"key": "k3y", "depth": 10, "v": 1}))
+	open(api, reqws.Params(map[string]any{"topic": "trades", "depth": 5, "v": nil}))
+	// Output: GET /?depth=5&key=k3y&topic=trades
+}
+
+// Pointers, times, JSON and floats are written as people write them.
+func ExampleParam_values() {
+	srv := newExampleServer()
+	defer srv.Close()
+
+	since := time.Date(2024, 5, 1, 10, 0, 0, 0, time.UTC)
+	open(reqws.New(
+		reqws.URL(srv.WS),
+		reqws.Param("since", &since),
+		reqws.Param("below", 1.7e12),
+		reqws.Param("only", json.RawMessage("[1]")),
+	))
+	// Output: GET /?since=2024-05-01T10%3A00%3A00Z&below=1700000000000&only=%5B1%5D
+}
+
 func ExampleParam() {
 	srv := newExampleServer()
 	defer srv.Close()
@@ -207,9 +233,11 @@ func ExamplePathParams() {
 	r := reqws.New(reqws.URL(srv.WS + "/rooms/:room/seats/:seat"))
 	open(r, reqws.PathParams(map[string]any{"room": "go/lang", "seat": 7}))
 	open(r, reqws.PathParams(map[string]any{"room": ".."}))
+	open(r, reqws.PathParams(map[string]any{"room": "go", "seet": 7}))
 	// Output:
 	// GET /rooms/go%2Flang/seats/7
 	// failed: option PathParams: the values of :room make the path segment ".."
+	// failed: option PathParams: the path does not use seet, and has no value for :seat
 }
 
 func ExamplePathParamsStyle() {
@@ -649,6 +677,23 @@ func ExampleUse() {
 	// GET /
 	//   X-Request-Id: 42
 	// answer: 101
+}
+
+// A step finds the template of the path in Pattern: one name for all rooms.
+func ExampleUse_pattern() {
+	srv := newExampleServer()
+	defer srv.Close()
+
+	count := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			fmt.Println("counts as", req.Pattern)
+			return next.RoundTrip(req)
+		})
+	}
+	open(reqws.New(reqws.URL(srv.WS+"/rooms/:room"), reqws.PathParams(map[string]any{"room": "go"}), reqws.Use(count)))
+	// Output:
+	// counts as /rooms/:room
+	// GET /rooms/go
 }
 
 // A plugin is a function that returns Options.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -74,16 +73,12 @@ func hostPort(name, port string) string {
 }
 
 // headerValues makes the fields of a header from what [Header] takes.
-func headerValues(v any) []string {
-	switch v := v.(type) {
-	case nil:
-		return nil
-	case time.Time:
-		return []string{v.UTC().Format(http.TimeFormat)}
-	case []string:
-		return slices.Clone(v)
+func headerValues(v any) ([]string, error) {
+	fields, err := textsOf(v, httpDate)
+	if err != nil {
+		return nil, fmt.Errorf("its value is %w", err)
 	}
-	return []string{fmt.Sprint(v)}
+	return fields, nil
 }
 
 // ownHeaders are written by the handshake itself. Another value for one of them

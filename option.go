@@ -25,8 +25,8 @@ import (
 // [Request.With], [Request.Do], [Request.Run] and [Request.Dial] alike. The package
 // page lists them in their groups.
 //
-// Given twice, the later one stands; of [Header] and [Headers] that holds name
-// by name, while [Param] and [Use] add. A bad value is reported by Do, Run and
+// Given twice, the later one stands; of [Header], [Headers] and [Params] that holds
+// name by name, while [Param] and [Use] add. A bad value is reported by Do, Run and
 // Dial as an error that names the option. The zero Option does nothing.
 type Option struct {
 	name  string
@@ -42,7 +42,7 @@ type config struct {
 	url          string
 	baseURL      func() string
 	header       http.Header
-	params       []param
+	params       map[string][]string
 	extraParams  []param
 	pathParams   map[string]string
 	pathStyle    PathStyle
@@ -132,6 +132,7 @@ func (c *config) with(opts []Option) *config {
 	d := *c
 	d.errs = maps.Clone(c.errs)
 	d.header = c.header.Clone()
+	d.params = maps.Clone(c.params)
 	d.extraParams = slices.Clip(c.extraParams)
 	d.steps = slices.Clip(c.steps)
 	for _, o := range opts {
@@ -239,8 +240,8 @@ const (
 // plain HTTP request. It may be relative where [BaseURL] gives the rest, and its
 // path may hold parameters for [PathParams]. Userinfo in it becomes Basic
 // credentials, unless [Auth] or an Authorization header is given, and is never sent
-// as part of the URL. A fragment is an error with ws and wss (RFC 6455, section 3),
-// and left off with http and https.
+// as part of the URL. A fragment, here or in BaseURL, is an error with ws and wss (RFC
+// 6455, section 3), and left off with http and https.
 func URL(u string) Option {
 	return option("URL", func(c *config) { c.url = u })
 }
@@ -278,9 +279,9 @@ func isNil(v any) bool {
 }
 
 // Header sets one header of the request. An underscore in name is sent as a
-// hyphen (user_agent is User-Agent). A time.Time value becomes an HTTP date
-// (RFC 9110, section 5.6.7), a []string several fields of that name, nil none at
-// all, any other value what fmt.Sprint makes of it. Refused are a name that is no
+// hyphen (user_agent is User-Agent). The value is written as [Params] writes one, but
+// for a time.Time, which becomes an HTTP date (RFC 9110, section 5.6.7): a slice gives
+// several fields of that name, nil none at all. Refused are a name that is no
 // token, a value with CR, LF, NUL or another control character, and the headers
 // that the handshake itself writes: Connection, Upgrade, Content-Length,
 // Transfer-Encoding, and those of Sec-WebSocket but for Sec-WebSocket-Protocol. The
@@ -290,8 +291,11 @@ func isNil(v any) bool {
 // are left off, and so is Host: see [RedirectTrusted].
 func Header(name string, value any) Option {
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	values := headerValues(value)
+	values, err := headerValues(value)
 	return Option{"Header(" + name + ")", func(c *config) error {
+		if err != nil {
+			return err
+		}
 		if err := checkHeader(name, values); err != nil {
 			return err
 		}
@@ -331,22 +335,33 @@ func (c *config) setHeader(name string, values []string) {
 }
 
 // Params sets the parameters that are appended to the URL's query, in the order
-// of their names. A slice gives its name several times, nil leaves it out, a
-// time.Time is written in RFC 3339, a []byte as the text it is, any other value as
-// fmt.Sprint writes it, at the time of this call. Maps, functions, channels, and
-// structs that are no fmt.Stringer are refused.
+// of their names. Given twice it holds name by name: a later value stands in place of
+// an earlier one, and nil takes one back.
+//
+// Values are written when the option is made. A slice or array gives its name
+// several times, without those of its items that are nil. A pointer counts as what it
+// points to. A time.Time is written in RFC 3339. A []byte, and a type made of it such
+// as json.RawMessage, is the text it holds. A float is a plain decimal without
+// exponent. A fmt.Stringer, an error, a string, a number and a bool are as fmt.Sprint
+// writes them. Anything else (maps, functions, channels, other structs, slices of
+// slices) is refused.
 func Params(p map[string]any) Option {
-	params, err := queryParams(p)
-	return Option{"Params", func(c *config) error {
-		if err == nil {
-			c.params = params
-		}
-		return err
-	}}
+	var opts []Option
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		one, err := queryParam(name, p[name])
+		opts = append(opts, Option{"Params(" + name + ")", func(c *config) error {
+			if err == nil {
+				c.setParam(one)
+			}
+			return err
+		}})
+	}
+	return Options(opts...)
 }
 
-// Param adds one parameter to the query, behind those of [Params]. It adds to
-// what earlier Param options gave, also under the same name.
+// Param adds one parameter to the query, behind those of [Params], with its value
+// written as there. It adds to what earlier Param options gave, also under the same
+// name.
 func Param(name string, value any) Option {
 	p, err := queryParam(name, value)
 	return Option{"Param(" + name + ")", func(c *config) error {
@@ -363,7 +378,9 @@ func Param(name string, value any) Option {
 // 2.3), so that a slash in it stays one path segment. Values that would make a
 // segment "." or ".." are an error of the execution, since no encoding keeps a
 // server from going up the path for them. Names in the path that p does not hold
-// are left as they are. nil and slices are refused.
+// are left as they are; but where p also holds a name that the path does not have, one
+// is taken for the other, misspelt, and the execution fails. nil and slices are
+// refused. Given twice, the later option stands as a whole.
 func PathParams(p map[string]any) Option {
 	params, err := pathParams(p)
 	return Option{"PathParams", func(c *config) error {
@@ -726,7 +743,10 @@ func CloseTimeout(d time.Duration) Option {
 // Steps
 
 // Use adds steps behind the built-in ones, the first one outermost; only AWS
-// signing comes after them. Any wrapper of an http.RoundTripper fits.
+// signing comes after them. Any wrapper of an http.RoundTripper fits. They find the
+// template of the path, such as /rooms/:room, in the request's Pattern, a name for
+// traces and metrics that does not differ with the values; a request that a redirect
+// led to has none.
 func Use(steps ...Step) Option {
 	steps = slices.Clone(steps)
 	return checked("Use", steps, func(steps []Step) error {

@@ -54,7 +54,9 @@ func TestWrongOptions(t *testing.T) {
 		{"Headers", reqws.Headers(http.Header{"X-A": {"a\rb"}}), reqws.Headers(nil)},
 		{"Headers", reqws.Headers(http.Header{"X A": {"a"}}), reqws.Headers(http.Header{"X-A": {"a"}})},
 		{"Headers", reqws.Headers(http.Header{"Sec-WebSocket-Key": {"a"}}), reqws.Headers(http.Header{})},
-		{"Params", reqws.Params(map[string]any{"f": func() {}}), reqws.Params(map[string]any{"f": 1})},
+		{"Header(X-A)", reqws.Header("X-A", map[string]int{}), reqws.Header("X-A", nil)},
+		{"Params(f)", reqws.Params(map[string]any{"f": func() {}, "g": 1}), reqws.Params(map[string]any{"f": nil})},
+		{"Params(f)", reqws.Params(map[string]any{"f": func() {}}), reqws.Params(map[string]any{"f": 1})},
 		{"Param(c)", reqws.Param("c", make(chan int)), reqws.Param("c", "1")},
 		{"PathParams", reqws.PathParams(map[string]any{"name": nil}), reqws.PathParams(map[string]any{"name": "x"})},
 		{"PathParams", reqws.PathParams(map[string]any{"no name": 1}), reqws.PathParams(nil)},
@@ -197,14 +199,14 @@ func TestOptionsGivenTwice(t *testing.T) {
 	is.NoErr(to(srv,
 		reqws.URL("ws://nowhere.invalid/"), reqws.URL(srv.URL+"/p"),
 		reqws.Header("X-A", "old"), reqws.Headers(http.Header{"x-a": {"new"}}), reqws.Header("X-B", "kept"),
-		reqws.Params(map[string]any{"old": 1}), reqws.Params(map[string]any{"new": 1}),
+		reqws.Params(map[string]any{"old": 1, "kept": 1, "back": 1}), reqws.Params(map[string]any{"old": 2, "new": 1, "back": nil}),
 		reqws.Param("p", 1), reqws.Param("p", 2),
 		reqws.Use(mark("a"), mark("b")), reqws.Use(mark("c")),
 		reqws.Option{}, // the zero Option does nothing
 		(&witness{}).into(),
 	).Run(t.Context()))
 	got := srv.Requests()[0]
-	is.Equal(got.RequestURI, "/p?new=1&p=1&p=2")
+	is.Equal(got.RequestURI, "/p?kept=1&new=1&old=2&p=1&p=2")
 	is.Equal(got.Header.Values("X-A"), []string{"new"})
 	is.Equal(got.Header.Values("X-B"), []string{"kept"})
 	is.Equal(order, []string{"a", "b", "c"})

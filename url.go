@@ -8,12 +8,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // resolveURL is the step that gives the request its URL: base, path parameters
@@ -26,7 +24,7 @@ func resolveURL(c *config) Step {
 			if h.n > 0 {
 				return next.RoundTrip(req)
 			}
-			u, err := c.resolve()
+			u, pattern, err := c.resolve()
 			if err != nil {
 				return nil, fail("url", u, err)
 			}
@@ -36,62 +34,65 @@ func resolveURL(c *config) Step {
 				h.method = http.MethodGet
 			}
 			req = req.Clone(req.Context())
-			req.URL, req.Method = cloneURL(u), h.method
+			req.URL, req.Method, req.Pattern = cloneURL(u), h.method, pattern
 			return next.RoundTrip(req)
 		})
 	}
 }
 
-// resolve puts the URL together from the options.
-func (c *config) resolve() (*url.URL, error) {
+// resolve puts the URL together from the options. The pattern is its path before
+// the path parameters stood in it.
+func (c *config) resolve() (u *url.URL, pattern string, err error) {
 	ref, err := c.reference()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if ref.path, err = c.expand(ref.path); err != nil {
-		return nil, err
-	}
-	ref.query = joinQuery(ref.query, c.query())
-
-	u, err := url.Parse(ref.authority + ref.path)
+	path, err := c.expand(ref.path)
 	if err != nil {
-		return nil, fmt.Errorf("option URL: %w", parseError(err))
+		return nil, "", err
 	}
-	u.RawQuery = ref.query
+	u, err = url.Parse(ref.authority + path)
+	if err != nil {
+		return nil, "", fmt.Errorf("option URL: %w", parseError(err))
+	}
+	u.RawQuery = joinQuery(ref.query, c.query())
 	if err := normalize(u); err != nil {
-		return u, fmt.Errorf("option URL: %w", err)
+		return u, "", fmt.Errorf("option %s: %w", ref.from, err)
 	}
-	if ref.fragment && isWebSocket(u) {
+	if ref.fragment != "" && isWebSocket(u) {
 		// RFC 6455, section 3. Most often it is a # that lacks its escape, and
 		// leaving off all that follows would connect to another resource.
-		return u, errors.New("option URL: a WebSocket URL has no fragment; a # in it is written %23")
+		return u, "", fmt.Errorf("option %s: a WebSocket URL has no fragment; a # in it is written %%23", ref.fragment)
 	}
-	return u, nil
+	return u, cmp.Or(ref.path, "/"), nil
 }
 
 // reference is a URL as it is written, taken apart: url.Parse would not take a
 // path that begins with :name.
 type reference struct {
+	from      string // the option that gave the authority
 	authority string // scheme://authority, or nothing where it is relative
 	path      string
 	query     string
-	fragment  bool // there is one; what it says is never sent
+	fragment  string // the option with one in it; what it says is never sent
 }
 
 // absoluteURL matches what begins an absolute URL, up to its path.
 var absoluteURL = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*`)
 
-func splitURL(raw string) reference {
-	var ref reference
-	ref.authority = absoluteURL.FindString(raw)
-	raw, _, ref.fragment = strings.Cut(raw[len(ref.authority):], "#")
+func splitURL(option, raw string) reference {
+	ref := reference{from: option, authority: absoluteURL.FindString(raw)}
+	raw, _, hasFragment := strings.Cut(raw[len(ref.authority):], "#")
+	if hasFragment {
+		ref.fragment = option
+	}
 	ref.path, ref.query, _ = strings.Cut(raw, "?")
 	return ref
 }
 
 // reference joins URL to BaseURL.
 func (c *config) reference() (reference, error) {
-	ref := splitURL(c.url)
+	ref := splitURL("URL", c.url)
 	if ref.authority != "" {
 		return ref, nil
 	}
@@ -105,11 +106,15 @@ func (c *config) reference() (reference, error) {
 	case base == "":
 		return ref, errors.New("option URL: it has no scheme and host, and there is no BaseURL")
 	}
-	b := splitURL(base)
+	b := splitURL("BaseURL", base)
 	if b.authority == "" {
 		return ref, errors.New("option BaseURL: it has no scheme and host")
 	}
-	ref.authority = b.authority
+	if _, err := url.Parse(b.authority + b.path); err != nil {
+		return ref, fmt.Errorf("option BaseURL: %w", parseError(err))
+	}
+	ref.from, ref.authority = b.from, b.authority
+	ref.fragment = cmp.Or(b.fragment, ref.fragment)
 	ref.query = joinQuery(b.query, ref.query)
 	if ref.path == "" {
 		ref.path = b.path
@@ -241,14 +246,18 @@ func (c *config) expand(template string) (string, error) {
 	if c.pathStyle == Curly {
 		pattern = curlyParam
 	}
+	unused := maps.Clone(c.pathParams)
+	var unfilled []string
 	segments := strings.Split(template, "/")
 	for i, segment := range segments {
 		expanded := pattern.ReplaceAllStringFunc(segment, func(m string) string {
 			name := strings.Trim(m, ":{}")
 			value, ok := c.pathParams[name]
 			if !ok {
+				unfilled = append(unfilled, m)
 				return m
 			}
+			delete(unused, name)
 			return escapeBytes(value, isUnreserved)
 		})
 		if expanded != segment && isDotSegment(expanded) {
@@ -257,6 +266,10 @@ func (c *config) expand(template string) (string, error) {
 			return "", fmt.Errorf("option PathParams: the values of %s make the path segment %q", segment, expanded)
 		}
 		segments[i] = expanded
+	}
+	if len(unused) > 0 && len(unfilled) > 0 { // most often one is the other, misspelt
+		return "", fmt.Errorf("option PathParams: the path does not use %s, and has no value for %s",
+			strings.Join(slices.Sorted(maps.Keys(unused)), ", "), strings.Join(unfilled, ", "))
 	}
 	return strings.Join(segments, "/"), nil
 }
@@ -273,7 +286,7 @@ func pathParams(p map[string]any) (map[string]string, error) {
 		if !paramName.MatchString(name) {
 			return nil, fmt.Errorf("%q is no name: a letter, then letters, digits and underscores", name)
 		}
-		text, err := scalar(p[name])
+		text, err := textOf(p[name], urlDate)
 		if err != nil {
 			return nil, fmt.Errorf("%s is %w", name, err)
 		}
@@ -287,92 +300,35 @@ func pathParams(p map[string]any) (map[string]string, error) {
 // query writes what Params and Param gave.
 func (c *config) query() string {
 	var pairs []string
-	for _, params := range [][]param{c.params, c.extraParams} {
-		for _, p := range params {
-			for _, v := range p.values {
-				pairs = append(pairs, url.QueryEscape(p.name)+"="+url.QueryEscape(v))
-			}
+	add := func(name string, values []string) {
+		for _, v := range values {
+			pairs = append(pairs, url.QueryEscape(name)+"="+url.QueryEscape(v))
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.params)) {
+		add(name, c.params[name])
+	}
+	for _, p := range c.extraParams {
+		add(p.name, p.values)
 	}
 	return strings.Join(pairs, "&")
 }
 
-// queryParams takes in what [Params] is given, in the order of the names.
-func queryParams(p map[string]any) ([]param, error) {
-	var params []param
-	for _, name := range slices.Sorted(maps.Keys(p)) {
-		one, err := queryParam(name, p[name])
-		if err != nil {
-			return nil, err
-		}
-		params = append(params, one)
+// setParam replaces what an earlier Params gave under the name.
+func (c *config) setParam(p param) {
+	if c.params == nil {
+		c.params = make(map[string][]string)
 	}
-	return params, nil
+	c.params[p.name] = p.values
 }
 
 func queryParam(name string, v any) (param, error) {
 	if name == "" {
 		return param{}, errors.New("a name is empty")
 	}
-	values, err := paramValues(v)
+	values, err := textsOf(v, urlDate)
 	if err != nil {
 		return param{}, fmt.Errorf("%s is %w", name, err)
 	}
 	return param{name, values}, nil
-}
-
-// paramValues writes v as the values of one name: none for nil, several for a
-// slice.
-func paramValues(v any) ([]string, error) {
-	if isNil(v) {
-		return nil, nil
-	}
-	text, err := scalar(v)
-	if err == nil {
-		return []string{text}, nil
-	}
-	list := reflect.ValueOf(v)
-	if k := list.Kind(); k != reflect.Slice && k != reflect.Array {
-		return nil, err
-	}
-	var values []string
-	for i := range list.Len() {
-		item := list.Index(i).Interface()
-		if isNil(item) {
-			continue
-		}
-		if text, err = scalar(item); err != nil {
-			return nil, err
-		}
-		values = append(values, text)
-	}
-	return values, nil
-}
-
-// scalar writes one value of a URL. The errors complete a sentence: "x is …".
-func scalar(v any) (string, error) {
-	if isNil(v) {
-		return "", errors.New("nil")
-	}
-	switch v := v.(type) {
-	case time.Time:
-		return v.Format(time.RFC3339Nano), nil
-	case []byte:
-		return string(v), nil
-	case fmt.Stringer, error:
-		return fmt.Sprint(v), nil
-	}
-	rv := reflect.ValueOf(v)
-	switch rv.Kind() {
-	case reflect.String, reflect.Bool,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
-		reflect.Float32, reflect.Float64:
-		return fmt.Sprint(v), nil
-	case reflect.Pointer:
-		if rv.Elem().Kind() != reflect.Pointer {
-			return scalar(rv.Elem().Interface())
-		}
-	}
-	return "", fmt.Errorf("of the type %T, which no part of a URL can be made of", v)
 }

@@ -86,7 +86,8 @@ func TestURLOnTheWire(t *testing.T) {
 		{name: "colon inside a segment", opts: []Option{URL("ws://example.com/v:major.:minor"), params(map[string]any{"major": 1, "minor": uint8(2)})}, want: "/v1.2"},
 		{name: "colon in the first segment of a relative URL", opts: []Option{BaseURL("ws://example.com"), URL(":room"), params(map[string]any{"room": "go"})}, want: "/go"},
 		{name: "parameter in the base", opts: []Option{BaseURL("ws://example.com/:tenant"), URL("x"), params(map[string]any{"tenant": "t"})}, want: "/t/x"},
-		{name: "a longer name is another", opts: []Option{URL("ws://example.com/:roomid"), params(map[string]any{"room": "go"})}, want: "/:roomid"},
+		{name: "a value that no path asks for", opts: []Option{URL("ws://example.com/x"), params(map[string]any{"room": "go"})}, want: "/x"},
+		{name: "a name inside a longer one", opts: []Option{URL("ws://example.com/:roomid/:room"), params(map[string]any{"room": "go"})}, want: "/:roomid/go"},
 		{name: "unknown stay", opts: []Option{URL("ws://example.com/:a/:b"), params(map[string]any{"b": true})}, want: "/:a/true"},
 		{name: "no names", opts: []Option{URL("ws://example.com/12:30/:1"), params(map[string]any{"x": 1})}, want: "/12:30/:1"},
 		{name: "a port is no parameter", opts: []Option{URL("ws://example.com:8080/:a"), params(map[string]any{"a": "x"})}, host: "example.com:8080", want: "/x"},
@@ -112,7 +113,10 @@ func TestURLOnTheWire(t *testing.T) {
 			"e": stringer{"s&s"}, "f": &seven, "g": (*int)(nil), "h": []any{1, nil, "z"}, "i": []int{}, "j": 1.5, "k": [2]bool{true, false},
 		})}, want: "/?a=x&a=y&c=2024-01-02T03%3A04%3A05Z&d=raw&e=s%26s&f=7&h=1&h=z&j=1.5&k=true&k=false"},
 		{name: "Param adds behind Params, in order", opts: []Option{URL("ws://example.com/"), Param("z", 1), Params(map[string]any{"a": 1}), Param("b", 2), Param("z", 3)}, want: "/?a=1&z=1&b=2&z=3"},
-		{name: "later Params stand", opts: []Option{URL("ws://example.com/"), Params(map[string]any{"a": 1}), Params(map[string]any{"b": 1})}, want: "/?b=1"},
+		{name: "Params add names", opts: []Option{URL("ws://example.com/"), Params(map[string]any{"b": 1}), Params(map[string]any{"a": 1})}, want: "/?a=1&b=1"},
+		{name: "later Params stand by name", opts: []Option{URL("ws://example.com/"), Params(map[string]any{"a": []int{1, 2}, "b": 1}), Params(map[string]any{"a": 3})}, want: "/?a=3&b=1"},
+		{name: "nil takes one of Params back", opts: []Option{URL("ws://example.com/"), Params(map[string]any{"a": 1, "b": 1, "c": 1}), Params(map[string]any{"a": nil, "c": (*int)(nil), "d": nil})}, want: "/?b=1"},
+		{name: "Params leave Param and the URL's own alone", opts: []Option{URL("ws://example.com/?a=0"), Param("a", 1), Params(map[string]any{"a": 2}), Params(map[string]any{"a": nil})}, want: "/?a=0&a=1"},
 		{name: "names are escaped", opts: []Option{URL("ws://example.com/"), Param("a&b=c", "")}, want: "/?a%26b%3Dc="},
 
 		{name: "userinfo is not sent", opts: []Option{URL("ws://u:p@example.com/x")}, want: "/x"},
@@ -154,16 +158,27 @@ func TestBadURL(t *testing.T) {
 		{"line break", []Option{URL("ws://example.com/canary\r\nX: y")}, "option URL: it cannot be parsed"},
 		{"bad international name", []Option{URL("ws://xn--ü/")}, "option URL: the host name is not valid"},
 		{"fragment", []Option{URL("ws://example.com/a#b")}, "option URL: a WebSocket URL has no fragment"},
+		{"fragment in the base", []Option{BaseURL("ws://example.com/v1?key=ab#canary")}, "option BaseURL: a WebSocket URL has no fragment"},
+		{"fragment in the base, beside a URL", []Option{BaseURL("ws://example.com/v1#canary"), URL("a?b=c")}, "option BaseURL: a WebSocket URL has no fragment"},
+		{"fragment beside a base", []Option{BaseURL("ws://example.com/v1"), URL("a#canary")}, "option URL: a WebSocket URL has no fragment"},
+		{"empty fragment", []Option{BaseURLFunc(func() string { return "ws://example.com/v1#" })}, "option BaseURL: a WebSocket URL has no fragment"},
+		{"scheme of the base", []Option{BaseURL("ftp://example.com/"), URL("x")}, `option BaseURL: its scheme is "ftp"`},
+		{"port of the base", []Option{BaseURL("ws://example.com:65536/"), URL("x")}, "option BaseURL: its port is above 65535"},
+		{"escape in the base", []Option{BaseURL("ws://example.com/%zz"), URL("x")}, "option BaseURL: it has a percent-encoding that is not valid"},
+		{"escape beside a base", []Option{BaseURL("ws://example.com/x"), URL("%zz")}, "option URL: it has a percent-encoding that is not valid"},
 		{"template in the host", []Option{URL("ws://:tenant.example.com/"), PathParams(map[string]any{"tenant": "t"})}, "option URL: it cannot be parsed"},
 		{"dot segment", []Option{URL("ws://example.com/a/:b"), PathParams(map[string]any{"b": ".."})}, `option PathParams: the values of :b make the path segment ".."`},
 		{"single dot", []Option{URL("ws://example.com/:b/c"), PathParams(map[string]any{"b": "."})}, `option PathParams: the values of :b make the path segment "."`},
 		{"dot segment of two values", []Option{URL("ws://example.com/{a}{b}"), PathParamsStyle(Curly), PathParams(map[string]any{"a": ".", "b": "."})}, `make the path segment ".."`},
 		{"dot segment with the template's dot", []Option{URL("ws://example.com/%2E:b"), PathParams(map[string]any{"b": "."})}, `make the path segment "%2E."`},
+		{"path parameter misspelt", []Option{URL("ws://example.com/:romm/:id"), PathParams(map[string]any{"room": "canary", "id": 1})}, "option PathParams: the path does not use room, and has no value for :romm"},
+		{"path parameters misspelt", []Option{BaseURL("ws://example.com/{a}"), URL("{b}{c}"), PathParamsStyle(Curly), PathParams(map[string]any{"C": 1, "B": 1, "a": 1})}, "the path does not use B, C, and has no value for {b}, {c}"},
+		{"path parameter of a longer name", []Option{URL("ws://example.com/:roomid"), PathParams(map[string]any{"room": "go"})}, "the path does not use room, and has no value for :roomid"},
 		{"path parameter without a name", []Option{URL("ws://example.com/"), PathParams(map[string]any{"1a": 1})}, `option PathParams: "1a" is no name`},
 		{"path parameter nil", []Option{URL("ws://example.com/"), PathParams(map[string]any{"a": nil})}, "option PathParams: a is nil"},
 		{"path parameter nil pointer", []Option{URL("ws://example.com/"), PathParams(map[string]any{"a": (*int)(nil)})}, "option PathParams: a is nil"},
 		{"path parameter slice", []Option{URL("ws://example.com/"), PathParams(map[string]any{"a": []int{1}})}, "option PathParams: a is of the type []int"},
-		{"parameter map", []Option{URL("ws://example.com/"), Params(map[string]any{"a": map[string]int{"x": 1}})}, "option Params: a is of the type map[string]int"},
+		{"parameter map", []Option{URL("ws://example.com/"), Params(map[string]any{"a": map[string]int{"x": 1}})}, "option Params(a): a is of the type map[string]int"},
 		{"parameter func", []Option{URL("ws://example.com/"), Param("a", func() {})}, "option Param(a): a is of the type func()"},
 		{"parameter chan", []Option{URL("ws://example.com/"), Param("a", make(chan int))}, "option Param(a): a is of the type chan int"},
 		{"parameter struct", []Option{URL("ws://example.com/"), Param("a", struct{ n int }{1})}, "option Param(a): a is of the type struct"},
@@ -185,13 +200,55 @@ func TestBadURL(t *testing.T) {
 	}
 }
 
-// A pointer that points to itself has no end.
-func TestParamPointerLoop(t *testing.T) {
-	type loop *loop
-	var l loop
-	l = &l
-	_, err := queryParam("a", l)
-	is.New(t).True(err != nil)
+// A fragment is left off a plain URL and its base, and one in a base that is not
+// asked does not matter.
+func TestFragmentThatDoesNotMatter(t *testing.T) {
+	is := is.New(t)
+	is.Equal(sent(t, BaseURL("ws://other.example/#x"), URL("ws://example.com/a")).RequestURI, "/a")
+
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	_, err := New(BaseURL("http://example.com/v1?k=1#x"), URL("a#y"), DialContext(srv.DialContext)).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(srv.Requests()[0].RequestURI, "/v1/a?k=1")
+}
+
+// The steps and RetryFunc see the template of the path; a redirect has none.
+func TestPattern(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		opts []Option
+		want string
+	}{
+		{"template", []Option{URL("ws://example.com/rooms/:room?x=1"), PathParams(map[string]any{"room": "go/lang"})}, "/rooms/:room"},
+		{"curly", []Option{URL("ws://example.com/rooms/{room}"), PathParamsStyle(Curly), PathParams(map[string]any{"room": "go"})}, "/rooms/{room}"},
+		{"base", []Option{BaseURL("ws://example.com/:v/"), URL("/rooms/:room"), PathParams(map[string]any{"room": "go", "v": 1})}, "/:v/rooms/:room"},
+		{"no parameter", []Option{URL("ws://example.com/a b")}, "/a b"},
+		{"no path", []Option{URL("ws://example.com?x=1")}, "/"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			var seen []string
+			note := func(req *http.Request) { seen = append(seen, req.Pattern) }
+			srv := reqwstest.NewMemory(t,
+				reqwstest.Script(reqwstest.Refuse(500, nil, "")),
+				reqwstest.Script(reqwstest.Redirect(307, "/elsewhere")),
+				reqwstest.Script(reqwstest.Accept()))
+			resp, err := New(append(tt.opts, DialContext(srv.DialContext), Logger(nil),
+				Auth(func(next http.RoundTripper) http.RoundTripper { return noting(note, next) }),
+				Use(func(next http.RoundTripper) http.RoundTripper { return noting(note, next) }),
+				RetryFunc(func(req *http.Request, _ *http.Response, _ error) RetryDecision { note(req); return AgainAfter(0) }))...).Do(t.Context())
+			is.NoErr(err)
+			resp.CloseNow()
+			is.Equal(seen, []string{tt.want, tt.want, tt.want, tt.want, tt.want, "", ""})
+		})
+	}
+}
+
+func noting(note func(*http.Request), next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		note(req)
+		return next.RoundTrip(req)
+	})
 }
 
 func TestBaseURLFuncIsAskedOnEachAttempt(t *testing.T) {
@@ -250,7 +307,7 @@ func FuzzResolve(f *testing.F) {
 				URL(raw), BaseURL(base), PathParamsStyle(style), Param("q", value),
 				PathParams(map[string]any{"room": value, "a": value}),
 			})
-			u, err := c.resolve()
+			u, _, err := c.resolve()
 			if err != nil {
 				if u != nil && strings.Contains(err.Error(), value) && len(value) > 12 {
 					t.Fatalf("%v quotes the value", err)
