@@ -606,6 +606,7 @@ func TestSigV4IsMadeAfresh(t *testing.T) {
 			return aws.Credentials{AccessKeyID: fmt.Sprint("AKID", n), SecretAccessKey: fmt.Sprint("secret", n), SessionToken: fmt.Sprint("token", n)}, ctx.Err()
 		})
 		resp, err := New(URL("ws://example.com/a"), DialContext(srv.DialContext), Logger(nil),
+			RetryDelay(func(int) time.Duration { return time.Second }),
 			AWSSigV4(SigV4{Credentials: provider, AccessKeyID: "not used", Service: "execute-api", Presign: time.Minute})).Do(t.Context())
 		is.NoErr(err)
 		resp.CloseNow()

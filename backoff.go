@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -52,11 +53,24 @@ func AgainAfter(d time.Duration) RetryDecision {
 // after returns the delay that the decision names, if it names one.
 func (d RetryDecision) after() (time.Duration, bool) { return time.Duration(d) - 1, d > 0 }
 
-// attempt holds the last request of one attempt, redirects included, for the
-// decision whether to make another one.
-type attempt struct{ req *http.Request }
+// attempt is one try: its number, and the last request of it, redirects included,
+// for the decision whether to make another one.
+type attempt struct {
+	n   int
+	req *http.Request
+}
 
 type attemptKey struct{}
+
+// Attempt tells a [Step], or the function of [RetryFunc], from the context of its
+// request which try for a connection this is: 0 is the first, 1 its first retry. The
+// hops of a redirect belong to one try. Outside of an execution it is 0.
+func Attempt(ctx context.Context) int {
+	if a, ok := ctx.Value(attemptKey{}).(*attempt); ok {
+		return a.n
+	}
+	return 0
+}
 
 // noteAttempt records req, which has its URL and headers but no credentials
 // yet, as the one that its attempt is about to send.
@@ -77,9 +91,10 @@ func retry(c *config) Step {
 				return nil, fail("retry", nil, err)
 			}
 			for n := 0; ; n++ {
-				a := &attempt{req}
-				resp, err := next.RoundTrip(req.WithContext(context.WithValue(ctx, attemptKey{}, a)))
-				if n >= c.maxRetries || ctx.Err() != nil || isOpen(a.req, resp) {
+				a := &attempt{n: n}
+				a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
+				resp, err := next.RoundTrip(a.req)
+				if n == c.maxRetries || ctx.Err() != nil || isOpen(a.req, resp) {
 					return resp, err
 				}
 				decision := c.decide(a.req, resp, err)
@@ -90,7 +105,7 @@ func retry(c *config) Step {
 				if !ok {
 					return resp, err
 				}
-				c.logRetry(a.req, resp, err, delay, c.maxRetries-n)
+				c.logRetry(a, resp, err, delay)
 				if resp != nil {
 					closeBody(resp)
 				}
@@ -184,7 +199,6 @@ var lostConnection = []error{
 type delays struct {
 	retryDelay func(n int) time.Duration
 	backOff    backoff.BackOff // the user's
-	usual      *backoff.ExponentialBackOff
 }
 
 func (c *config) newDelays() (*delays, error) {
@@ -193,21 +207,14 @@ func (c *config) newDelays() (*delays, error) {
 		if d.backOff = c.retryBackOff(); isNil(d.backOff) {
 			return nil, errors.New("option RetryBackOff: the function returned nil")
 		}
+		d.backOff.Reset() // without it, one that was put together by hand has no interval yet
 	}
-	d.usual = backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(time.Second),
-		backoff.WithMultiplier(2),
-		backoff.WithRandomizationFactor(0),
-		backoff.WithMaxInterval(math.MaxInt64),
-		backoff.WithMaxElapsedTime(0),
-	)
 	return d, nil
 }
 
 // next returns the delay before the n-th retry, or false where there is to be
 // none.
 func (d *delays) next(n int, decision RetryDecision, resp *http.Response) (time.Duration, bool) {
-	usual := d.usual.NextBackOff() // asked each time, so that it goes on where others were used
 	if after, ok := decision.after(); ok {
 		return after, true
 	}
@@ -221,11 +228,18 @@ func (d *delays) next(n int, decision RetryDecision, resp *http.Response) (time.
 	if after, ok := retryAfter(resp); ok {
 		return after, true
 	}
-	return usual, true
+	return usualDelay(n), true
+}
+
+// usualDelay is 1s, 2s, 4s and so on, each up to a tenth shorter at random: those who
+// failed together do not come back together.
+func usualDelay(n int) time.Duration {
+	d := time.Second << min(n, 33) // 272 years
+	return d - rand.N(d/10+1)
 }
 
 // retryAfter reads Retry-After (RFC 9110, section 10.2.3) of a 429 or 503. What
-// is neither seconds nor an HTTP date counts as absent.
+// is neither seconds nor an HTTP date to come counts as absent.
 func retryAfter(resp *http.Response) (time.Duration, bool) {
 	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode != http.StatusServiceUnavailable {
 		return 0, false
@@ -235,8 +249,9 @@ func retryAfter(resp *http.Response) (time.Duration, bool) {
 	if err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(seconds, math.MaxInt64/uint64(time.Second))) * time.Second, true
 	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(date)), true
+	date, err := http.ParseTime(value)
+	if wait := time.Until(date); err == nil && wait > 0 {
+		return wait, true
 	}
 	return 0, false
 }
@@ -262,17 +277,21 @@ func waitError(ctxErr error, resp *http.Response, err error) error {
 	return fmt.Errorf("%w while waiting to try again after status %d", ctxErr, resp.StatusCode)
 }
 
-func (c *config) logRetry(req *http.Request, resp *http.Response, err error, delay time.Duration, left int) {
+func (c *config) logRetry(a *attempt, resp *http.Response, err error, delay time.Duration) {
 	log := c.log()
 	if log == nil {
 		return
 	}
+	left := c.maxRetries // -1: no bound
+	if left > 0 {
+		left -= a.n
+	}
 	var why slog.Attr
 	if err != nil {
-		why = slog.String("error", fail("request", req.URL, err).Error())
+		why = slog.String("error", fail("request", a.req.URL, err).Error())
 	} else {
 		why = slog.Int("status", resp.StatusCode)
 	}
-	log.LogAttrs(req.Context(), c.retryLogLevel, "reqws: will try again",
-		slog.String("url", safeURL(req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
+	log.LogAttrs(a.req.Context(), c.retryLogLevel, "reqws: will try again",
+		slog.String("url", safeURL(a.req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
 }

@@ -625,6 +625,60 @@ func ExampleMaxRetries() {
 	// status 500
 }
 
+// Without a bound it is the context that ends the retries.
+func ExampleMaxRetries_noBound() {
+	srv := newExampleServer()
+	defer srv.Close()
+	srv.Refuse("503", "503", "503", "503", "503")
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	resp, err := reqws.New(reqws.URL(srv.WS), reqws.MaxRetries(-1), reqws.Logger(nil),
+		reqws.RetryDelay(func(int) time.Duration { return time.Millisecond })).Do(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.CloseNow()
+	fmt.Println("status", resp.StatusCode)
+	// Output:
+	// GET /
+	// GET /
+	// GET /
+	// GET /
+	// GET /
+	// GET /
+	// status 101
+}
+
+func ExampleAttempt() {
+	srv := newExampleServer("X-Attempt")
+	defer srv.Close()
+	srv.Refuse("503", "404")
+
+	number := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			req = req.Clone(req.Context())
+			req.Header.Set("X-Attempt", fmt.Sprint(reqws.Attempt(req.Context())))
+			return next.RoundTrip(req)
+		})
+	}
+	open(reqws.New(reqws.URL(srv.WS), reqws.Use(number), reqws.Logger(nil),
+		reqws.RetryFunc(func(req *http.Request, _ *http.Response, _ error) reqws.RetryDecision {
+			if reqws.Attempt(req.Context()) < 2 { // whatever it was
+				return reqws.AgainAfter(time.Millisecond)
+			}
+			return reqws.GiveUp
+		})))
+	// Output:
+	// GET /
+	//   X-Attempt: 0
+	// GET /
+	//   X-Attempt: 1
+	// GET /
+	//   X-Attempt: 2
+}
+
 func ExampleRetryLogLevel() {
 	srv := newExampleServer()
 	defer srv.Close()

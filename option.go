@@ -215,6 +215,13 @@ func countNotNegative(n int) error {
 	return nil
 }
 
+func countOrNoBound(n int) error {
+	if n < -1 {
+		return fmt.Errorf("%d is neither a count nor -1", n)
+	}
+	return nil
+}
+
 // Options groups several options into one, applied in order. It is how a
 // plugin is made: a function that returns Options(...).
 func Options(opts ...Option) Option {
@@ -560,33 +567,38 @@ func Retry(m RetryMode) Option {
 // or [AgainAfter]. The request is the last one of the attempt, redirects included,
 // with its URL and headers but not yet its credentials. Of the response and the error
 // one is nil; the body is not to be read. It is not asked about a WebSocket that
-// opened, nor once the context is over. [MaxRetries] still bounds it.
+// opened, nor once the context is over. [MaxRetries] still bounds it; [Attempt] tells
+// from the request's context which try it was.
 func RetryFunc(f func(*http.Request, *http.Response, error) RetryDecision) Option {
 	return checked("RetryFunc", f, notNilFunc,
 		func(c *config, f func(*http.Request, *http.Response, error) RetryDecision) { c.retryFunc = f })
 }
 
 // RetryDelay sets the delay before the n-th retry, n counting from 0, in place
-// of Retry-After and the default of 1s, 2s, 4s and so on. A negative one counts as 0.
+// of Retry-After and the default of 1s, 2s, 4s and so on, each up to a tenth shorter at
+// random. A negative one counts as 0.
 func RetryDelay(f func(n int) time.Duration) Option {
 	return checked("RetryDelay", f, notNilFunc,
 		func(c *config, f func(int) time.Duration) { c.retryDelay, c.retryBackOff = f, nil })
 }
 
-// RetryBackOff sets where delays come from: f is called once per execution, and
-// what it returns is asked before each retry. backoff.Stop gives up.
+// RetryBackOff sets where delays come from, in place of Retry-After and the
+// default: f is called once per execution, and what it returns is Reset, and then asked
+// before each retry. backoff.Stop gives up.
 func RetryBackOff(f func() backoff.BackOff) Option {
 	return checked("RetryBackOff", f, notNilFunc,
 		func(c *config, f func() backoff.BackOff) { c.retryDelay, c.retryBackOff = nil, f })
 }
 
-// MaxRetries sets how often an execution tries again; the default is 3.
+// MaxRetries sets how often an execution tries again; the default is 3, and -1
+// means without a bound but ctx. The default delays go on doubling then: [RetryDelay] or
+// [RetryBackOff] keep them short.
 func MaxRetries(n int) Option {
-	return checked("MaxRetries", n, countNotNegative, func(c *config, n int) { c.maxRetries = n })
+	return checked("MaxRetries", n, countOrNoBound, func(c *config, n int) { c.maxRetries = n })
 }
 
 // RetryLogLevel sets the level of the line that each retry logs; the default is
-// warn.
+// warn. attempts_left in it is -1 where [MaxRetries] sets no bound.
 func RetryLogLevel(l slog.Level) Option {
 	return option("RetryLogLevel", func(c *config) { c.retryLogLevel = l })
 }

@@ -79,7 +79,7 @@ func TestWrongOptions(t *testing.T) {
 		{"RetryFunc", reqws.RetryFunc(nil), reqws.RetryFunc(func(*http.Request, *http.Response, error) reqws.RetryDecision { return reqws.GiveUp })},
 		{"RetryDelay", reqws.RetryDelay(nil), reqws.RetryDelay(func(int) time.Duration { return 0 })},
 		{"RetryBackOff", reqws.RetryBackOff(nil), reqws.RetryBackOff(func() backoff.BackOff { return &backoff.ZeroBackOff{} })},
-		{"MaxRetries", reqws.MaxRetries(-1), reqws.MaxRetries(0)},
+		{"MaxRetries", reqws.MaxRetries(-2), reqws.MaxRetries(-1)},
 		{"ConnectTimeout", reqws.ConnectTimeout(-1), reqws.ConnectTimeout(0)},
 		{"Protocols", reqws.Protocols(), reqws.Protocols(reqws.HTTP1)},
 		{"Protocols", reqws.Protocols(3), reqws.Protocols(reqws.HTTP1, reqws.HTTP2)},
@@ -132,11 +132,11 @@ func TestWrongOptions(t *testing.T) {
 // All that is wrong is told at once.
 func TestSeveralWrongOptions(t *testing.T) {
 	is := is.New(t)
-	_, err := offline(reqws.MaxRetries(-1), reqws.Into(nil), reqws.Header("X-A", "\n"), reqws.Header("X-B", "\n")).Do(t.Context())
+	_, err := offline(reqws.MaxRetries(-2), reqws.Into(nil), reqws.Header("X-A", "\n"), reqws.Header("X-B", "\n")).Do(t.Context())
 	for _, name := range []string{"MaxRetries", "Into", "Header(X-A)", "Header(X-B)"} {
 		is.True(strings.Contains(err.Error(), "reqws: option "+name+": "))
 	}
-	err = offline(reqws.MaxRetries(-1)).Run(t.Context())
+	err = offline(reqws.MaxRetries(-2)).Run(t.Context())
 	is.True(strings.Contains(err.Error(), "MaxRetries"))
 	is.True(strings.Contains(err.Error(), "Into or IntoMailbox"))
 }
@@ -227,11 +227,11 @@ func TestWithLeavesTheOriginalAlone(t *testing.T) {
 			})
 		})
 	}
-	base := to(srv, (&witness{}).into(), reqws.Header("X-A", "base"), reqws.Param("p", "base"), mark("base"),
+	base := to(srv, (&witness{}).into(), reqws.Header("X-A", "base"), reqws.Param("p", "base"), mark("base"), reqws.Params(map[string]any{"m": 1}),
 		reqws.Param("q", 1), reqws.Param("r", 1), mark("base2"), mark("base3"))
-	one := base.With(reqws.Header("X-A", "one"), reqws.Param("p", "one"), mark("one"), reqws.MaxRetries(-1), reqws.MaxRetries(1))
-	two := base.With(reqws.Header("X-B", "two"), reqws.Param("p", "two"), mark("two"), reqws.Subprotocols("two"))
-	bad := base.With(reqws.MaxRetries(-1))
+	one := base.With(reqws.Header("X-A", "one"), reqws.Param("p", "one"), mark("one"), reqws.MaxRetries(-2), reqws.MaxRetries(1))
+	two := base.With(reqws.Header("X-B", "two"), reqws.Param("p", "two"), reqws.Params(map[string]any{"m": 2, "n": 2}), mark("two"), reqws.Subprotocols("two"))
+	bad := base.With(reqws.MaxRetries(-2))
 
 	for _, tc := range []struct {
 		req  *reqws.Request
@@ -240,11 +240,11 @@ func TestWithLeavesTheOriginalAlone(t *testing.T) {
 		a, b string
 		last string
 	}{
-		{base, nil, "/?p=base&q=1&r=1", "base", "", "base3"},
-		{one, nil, "/?p=base&q=1&r=1&p=one", "one", "", "one"},
-		{two, nil, "/?p=base&q=1&r=1&p=two", "base", "two", "two"},
-		{base, []reqws.Option{reqws.Param("p", "run"), mark("run")}, "/?p=base&q=1&r=1&p=run", "base", "", "run"},
-		{base, nil, "/?p=base&q=1&r=1", "base", "", "base3"},
+		{base, nil, "/?m=1&p=base&q=1&r=1", "base", "", "base3"},
+		{one, nil, "/?m=1&p=base&q=1&r=1&p=one", "one", "", "one"},
+		{two, nil, "/?m=2&n=2&p=base&q=1&r=1&p=two", "base", "two", "two"},
+		{base, []reqws.Option{reqws.Param("p", "run"), mark("run")}, "/?m=1&p=base&q=1&r=1&p=run", "base", "", "run"},
+		{base, nil, "/?m=1&p=base&q=1&r=1", "base", "", "base3"},
 	} {
 		steps = nil
 		is.NoErr(tc.req.Run(t.Context(), tc.opts...))
