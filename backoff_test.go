@@ -574,6 +574,9 @@ func FuzzRetryAfter(f *testing.F) {
 		if d < 0 || !ok && d != 0 {
 			t.Fatalf("%q is %v", v, d)
 		}
+		if strings.Trim(strings.TrimSpace(v), "0123456789") != "" && ok && d == 0 {
+			t.Fatalf("%q, which is no number, is no delay at all", v)
+		}
 	})
 }
 

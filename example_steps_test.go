@@ -363,7 +363,8 @@ func exampleNetrc() (path string, remove func()) {
 		panic(err)
 	}
 	path = filepath.Join(dir, "netrc")
-	text := "machine 127.0.0.1 login Aladdin password \"open sesame\"\n"
+	text := "machine 127.0.0.1 login Aladdin password \"open sesame\"\n" +
+		"machine 127.0.0.1 login bob port 443 password b0b\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		panic(err)
 	}
@@ -394,6 +395,22 @@ func ExampleNetrcFile() {
 	// Output:
 	// GET /
 	//   Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==
+}
+
+// The user in the URL chooses among several logins of a machine.
+func ExampleNetrcFile_user() {
+	srv := newExampleServer("Authorization")
+	defer srv.Close()
+	path, remove := exampleNetrc() // has another line: machine 127.0.0.1 login bob port 443 password b0b
+	defer remove()
+
+	r := reqws.New(reqws.Auth(reqws.NetrcFile(path)))
+	open(r, reqws.URL(strings.Replace(srv.WS, "//", "//bob@", 1)))
+	open(r, reqws.URL(strings.Replace(srv.WS, "//", "//carol@", 1))) // is not in there
+	// Output:
+	// GET /
+	//   Authorization: Basic Ym9iOmIwYg==
+	// GET /
 }
 
 // AWS

@@ -1,10 +1,13 @@
 package reqws
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,27 +26,33 @@ func Netrc() Step {
 			return "", fmt.Errorf("no netrc file: $NETRC is not set, and %w", err)
 		}
 		return filepath.Join(home, ".netrc"), nil
-	})
+	}, readNetrc)
 }
 
 // NetrcFile returns the step that sends Basic credentials from the netrc file
 // at path, which is read anew on each attempt. The first machine entry of the
-// URL's host counts, in any case and whatever the port, then a default entry;
-// without one no header is sent. Tokens may be in double quotes with \", \\, \n,
-// \r and \t in them; where a keyword would stand, # begins a comment; macdef is
-// skipped up to the next blank line. A file that is missing, malformed or larger
-// than 1 MiB is an error that names it.
+// URL's host counts, whatever its case and the port, in Unicode or ASCII, an IPv6
+// address in any form, a dot at the end or none; then a default entry; without one no
+// header is sent. Where the URL names a user, only entries with that login count, and
+// those that have a password for any.
+//
+// Tokens may be in double quotes with \", \\, \n, \r and \t in them; where a keyword
+// would stand, # begins a comment; macdef is skipped up to the next blank line, and an
+// unknown word together with a value that follows on its line. A file that is missing,
+// no regular file, malformed or larger than 1 MiB is an error that names it. When the
+// context ends the attempt does not wait for the file any longer.
 func NetrcFile(path string) Step {
-	return netrcStep(func() (string, error) { return path, nil })
+	return netrcStep(func() (string, error) { return path, nil }, readNetrc)
 }
 
-func netrcStep(find func() (string, error)) Step {
+func netrcStep(find func() (string, error), read func(path string) (string, error)) Step {
 	return authorization(func(req *http.Request) (string, error) {
 		path, err := find()
 		if err != nil {
 			return "", err
 		}
-		text, err := readNetrc(path)
+		// A file on a network that is gone can take for ever.
+		text, err := await(req.Context(), func(context.Context) (string, error) { return read(path) })
 		if err != nil {
 			return "", fmt.Errorf("netrc file %q: %w", path, err)
 		}
@@ -51,11 +60,12 @@ func netrcStep(find func() (string, error)) Step {
 		if err != nil {
 			return "", fmt.Errorf("netrc file %q: %w", path, err)
 		}
-		e := netrcEntryFor(entries, req.URL.Hostname())
+		user := hopOf(req.Context()).user.Username()
+		e := netrcEntryFor(entries, req.URL.Hostname(), user)
 		if e == nil || e.login == "" && e.password == "" {
 			return "", nil
 		}
-		v, err := basic(e.login, e.password)
+		v, err := basic(cmp.Or(e.login, user), e.password)
 		if err != nil {
 			return "", fmt.Errorf("netrc file %q: line %d: %w", path, e.line, err)
 		}
@@ -63,10 +73,16 @@ func netrcStep(find func() (string, error)) Step {
 	})
 }
 
-// maxNetrc bounds what is read: $NETRC may name anything, a device included.
+// maxNetrc bounds what is read: $NETRC may name anything.
 const maxNetrc = 1 << 20
 
 func readNetrc(path string) (string, error) {
+	// Before it is opened: that alone waits for ever on a named pipe.
+	if info, err := os.Stat(path); err != nil {
+		return "", pathless(err)
+	} else if !info.Mode().IsRegular() {
+		return "", errors.New("it is no regular file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return "", pathless(err)
@@ -98,35 +114,65 @@ type netrcEntry struct {
 	line            int
 }
 
-func netrcEntryFor(entries []netrcEntry, host string) *netrcEntry {
+// netrcEntryFor returns the entry for a host and the user that the URL names, if
+// it names one.
+func netrcEntryFor(entries []netrcEntry, host, user string) *netrcEntry {
+	host = netrcHost(host)
 	var fallback *netrcEntry
 	for i := range entries {
-		e := &entries[i]
-		if !e.isDefault && strings.EqualFold(e.machine, host) {
+		switch e := &entries[i]; {
+		case !e.fits(user):
+		case !e.isDefault && netrcHost(e.machine) == host:
 			return e
-		}
-		if e.isDefault && fallback == nil {
+		case e.isDefault && fallback == nil:
 			fallback = e
 		}
 	}
 	return fallback
 }
 
+// fits reports whether the entry may be used for user: one without a login has its
+// password for any.
+func (e *netrcEntry) fits(user string) bool {
+	return user == "" || e.login == user || e.login == "" && e.password != ""
+}
+
+// netrcHost writes a host in the one form in which two of them are compared.
+func netrcHost(name string) string {
+	name = strings.TrimSuffix(name, ".")
+	if ip, err := netip.ParseAddr(unbracketed(name)); err == nil {
+		return ip.String()
+	}
+	if ascii, err := asciiHost(name); err == nil {
+		name = ascii
+	}
+	return strings.ToLower(name)
+}
+
 // parseNetrc reads a whole netrc file. Its errors name the line and quote
 // nothing but keywords.
 func parseNetrc(text string) ([]netrcEntry, error) {
+	if strings.Contains(text, "\x00") {
+		return nil, errors.New("it is no text in UTF-8") // but in UTF-16, most often
+	}
 	s := netrcScanner{rest: strings.TrimPrefix(text, "\ufeff"), line: 1}
 	var entries []netrcEntry
-	for {
-		keyword, line, err := s.keyword()
+	for s.more() {
+		line := s.line
+		word, err := s.token()
 		if err != nil {
 			return nil, err
 		}
-		if keyword == "" {
-			return entries, nil
-		}
-		if keyword == "default" {
+		keyword := strings.ToLower(word)
+		switch keyword {
+		case "default":
 			entries = append(entries, netrcEntry{isDefault: true, line: line})
+			continue
+		case "machine", "login", "password", "account", "macdef":
+		default:
+			if err := s.skipValue(); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		value, err := s.value(keyword, line)
@@ -144,12 +190,20 @@ func parseNetrc(text string) ([]netrcEntry, error) {
 		if len(entries) == 0 {
 			return nil, fmt.Errorf("line %d: %s stands before the first machine", line, keyword)
 		}
-		switch e := &entries[len(entries)-1]; keyword {
-		case "login":
-			e.login = value
-		case "password":
-			e.password = value
-		}
+		entries[len(entries)-1].set(keyword, value)
+	}
+	return entries, nil
+}
+
+// set takes in a value. What an entry has when it is complete stays, as with curl:
+// what follows may belong to another machine whose keyword is misspelt.
+func (e *netrcEntry) set(keyword, value string) {
+	switch {
+	case e.login != "" && e.password != "":
+	case keyword == "login":
+		e.login = value
+	case keyword == "password":
+		e.password = value
 	}
 }
 
@@ -189,26 +243,25 @@ func (s *netrcScanner) skipMacro() {
 	}
 }
 
-// keyword returns the next keyword and its line, and nothing at the end.
-func (s *netrcScanner) keyword() (string, int, error) {
+// more goes to where the next keyword is to stand, and reports whether there is
+// anything.
+func (s *netrcScanner) more() bool {
 	s.skipSpace()
 	for strings.HasPrefix(s.rest, "#") {
 		s.skipLine()
 		s.skipSpace()
 	}
-	if s.rest == "" {
-		return "", 0, nil
+	return s.rest != ""
+}
+
+// skipValue goes behind the value of an unknown word, if there is one on its line.
+func (s *netrcScanner) skipValue() error {
+	s.rest = strings.TrimLeft(s.rest, " \t\r")
+	if s.rest == "" || s.rest[0] == '\n' || s.rest[0] == '#' {
+		return nil
 	}
-	line := s.line
-	word, err := s.token()
-	if err != nil {
-		return "", 0, err
-	}
-	switch word {
-	case "machine", "default", "login", "password", "account", "macdef":
-		return word, line, nil
-	}
-	return "", 0, fmt.Errorf("line %d: what stands there is none of machine, default, login, password, account and macdef", line)
+	_, err := s.token()
+	return err
 }
 
 func (s *netrcScanner) value(keyword string, line int) (string, error) {

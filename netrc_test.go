@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/matryer/is"
 )
@@ -43,7 +46,17 @@ func TestParseNetrc(t *testing.T) {
 		{name: "macro without lines", text: "macdef init\n\nmachine a", want: []netrcEntry{entry(3, "a", "", "")}},
 		{name: "byte order mark", text: "\ufeffmachine a", want: []netrcEntry{entry(1, "a", "", "")}},
 
-		{name: "unknown word", text: "machine a\nlogin b canary", err: "line 2: what stands there is none of machine, default, login, password, account and macdef"},
+		{name: "keywords in capitals", text: "Machine a LOGIN b Password c\nDefault login D", want: []netrcEntry{entry(1, "a", "b", "c"), fallback(2, "D", "")}},
+		{name: "unknown words", text: "machine a protocol https login b\nport 587\npassword c", want: []netrcEntry{entry(1, "a", "b", "c")}},
+		{name: "unknown words first", text: "version 1\nmachine a", want: []netrcEntry{entry(2, "a", "", "")}},
+		{name: "unknown word with a keyword as its value", text: "machine a protocol login login b", want: []netrcEntry{entry(1, "a", "b", "")}},
+		{name: "unknown word with a value in quotes", text: `machine a note "login x password y" login b`, want: []netrcEntry{entry(1, "a", "b", "")}},
+		{name: "unknown word without a value", text: "machine a passive\nlogin b passive # login c\npassword d passive\r\n\"\"\n", want: []netrcEntry{entry(1, "a", "b", "d")}},
+		{name: "unknown word at the end", text: "machine a\nlogin b canary", want: []netrcEntry{entry(1, "a", "b", "")}},
+		{name: "a misspelt machine spoils no other", text: "machine a login b password c\nmachin d login e password f", want: []netrcEntry{entry(1, "a", "b", "c")}},
+
+		{name: "unknown word with an open quote", text: `machine a note "canary`, err: "line 1: a quote is not closed"},
+		{name: "UTF-16", text: "\xff\xfem\x00a\x00", err: "it is no text in UTF-8"},
 		{name: "login first", text: "\n\nlogin canary", err: "line 3: login stands before the first machine"},
 		{name: "value missing", text: "machine a\npassword", err: "line 2: nothing follows password"},
 		{name: "machine missing", text: "machine  \n", err: "line 1: nothing follows machine"},
@@ -51,7 +64,6 @@ func TestParseNetrc(t *testing.T) {
 		{name: "open quote", text: "machine a\nlogin \"canary", err: "line 2: a quote is not closed"},
 		{name: "quote over lines", text: "machine a login \"can\nary\"", err: "line 1: a quote is not closed"},
 		{name: "open escape", text: `machine a login "canary\`, err: "line 1: a quote is not closed"},
-		{name: "quoted nonsense", text: `"canary"`, err: "line 1: what stands there is none of"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,7 +97,25 @@ func TestNetrcOnTheWire(t *testing.T) {
 		{"ws://sub.example.com/", sample, basicValue("anonymous", "guest")},
 		{"ws://none.example/", sample, ""},
 		{"ws://other.example/", "testdata/netrc/no-default", ""},
-		{"ws://u:p@example.com/", sample, basicValue("jane", "s3cret")}, // Auth stands before userinfo
+		{"ws://example.com./", sample, basicValue("jane", "s3cret")},
+		{"ws://dotted.example/", sample, basicValue("dot", "1")},
+		{"ws://[0:0:0:0:0:0:0:1]:81/", sample, basicValue("six", "6")},
+		{"ws://[2001:DB8::2]/", sample, basicValue("long", "six")},
+		{"ws://bücher.example/", sample, basicValue("leser", "1")},
+		{"ws://xn--bcher-kva.example/", sample, basicValue("leser", "1")},
+		{"ws://xn--mller-kva.example./", sample, basicValue("müller", "1")},
+		{"ws://MÜLLER.example/", sample, basicValue("müller", "1")},
+
+		// Auth stands before userinfo, whose user chooses the entry.
+		{"ws://jane:p@example.com/", sample, basicValue("jane", "s3cret")},
+		{"ws://second@first.example/", sample, basicValue("second", "2")},
+		{"ws://second:p@FIRST.example./", sample, basicValue("second", "2")},
+		{"ws://Second@first.example/", sample, ""},
+		{"ws://bob@example.com/", sample, ""},
+		{"ws://anonymous@example.com/", sample, basicValue("anonymous", "guest")},
+		{"ws://bob@password.example/", sample, basicValue("bob", "only")},
+		{"ws://bob@none.example/", sample, ""},
+		{"ws://:p@example.com/", sample, basicValue("jane", "s3cret")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
@@ -96,6 +126,22 @@ func TestNetrcOnTheWire(t *testing.T) {
 			is.Equal(sent(t, URL(tt.url), Auth(Netrc())).Header.Get("Authorization"), tt.want)
 		})
 	}
+}
+
+// Reading a file that hangs, on a network say, does not outlast ctx.
+func TestNetrcThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		release := make(chan struct{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		find := func() (string, error) { return "/net/netrc", nil }
+		hang := func(string) (string, error) { <-release; return "", nil }
+		_, err := New(URL("ws://example.com/"), Auth(netrcStep(find, hang)), Logger(nil)).Do(ctx)
+		is.True(errors.Is(err, context.DeadlineExceeded))
+		is.True(strings.HasPrefix(err.Error(), `reqws: auth: ws://example.com/: netrc file "/net/netrc": `))
+		close(release)
+	})
 }
 
 func TestNetrcOfTheHome(t *testing.T) {
@@ -121,8 +167,8 @@ func TestBadNetrc(t *testing.T) {
 		name, path, want string
 	}{
 		{"missing", filepath.Join(dir, "none"), "no such file"},
-		{"directory", dir, "directory"},
-		{"malformed", write("malformed", "machine example.com\nlogin jane secret canary"), "line 2: "},
+		{"directory", dir, "it is no regular file"},
+		{"malformed", write("malformed", "machine example.com\nlogin canary password"), "line 2: nothing follows password"},
 		{"too large", write("large", strings.Repeat("# canary\n", 1<<17)), "it is larger than 1 MiB"},
 		{"line break in a password", write("break", `machine example.com login jane password "canary\n"`), "line 1: the credentials have a line break"},
 		{"colon in a user", write("colon", `machine example.com login jane:canary`), "line 1: the user of Basic credentials has a colon"},
