@@ -51,7 +51,7 @@ func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 func authorization(value func(*http.Request) (string, error)) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			if foreign(req.Context()) {
+			if Foreign(req.Context()) {
 				return next.RoundTrip(req)
 			}
 			v, err := value(req)
@@ -121,7 +121,7 @@ func AuthHeader(value string) Step {
 func AuthFunc(f func(context.Context) (Step, error)) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			if foreign(req.Context()) {
+			if Foreign(req.Context()) {
 				return next.RoundTrip(req)
 			}
 			if f == nil {

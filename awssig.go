@@ -94,7 +94,7 @@ func sign(c *config) Step {
 		}
 		signer := v4.NewSigner()
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			if foreign(req.Context()) {
+			if Foreign(req.Context()) {
 				return next.RoundTrip(req)
 			}
 			signed, err := c.sigV4.sign(signer, req)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -21,6 +22,7 @@ type hop struct {
 	user      *url.Userinfo // of the user's URL
 	elsewhere bool          // it goes to another origin than hop 0
 	foreign   bool          // it is not to get credentials
+	bodiless  bool          // a redirect has made a GET without a body of it
 }
 
 type hopKey struct{}
@@ -34,9 +36,12 @@ func hopOf(ctx context.Context) *hop {
 	return &hop{}
 }
 
-// foreign reports whether credentials must stay behind on the hop of ctx: it
-// goes, or one before it went, to another origin that is not trusted.
-func foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
+// Foreign reports whether credentials must stay behind: ctx is the context of a
+// request that a redirect leads to another origin, or that has been to one, without
+// [RedirectTrusted]. It is for steps of [Use] that set what only the user's own
+// server may see. On the way to that server it is false, and so it is for steps of
+// [UseOuter], which redirects happen behind, and outside an execution.
+func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
 // All steps behind it run again on each hop.
@@ -91,35 +96,33 @@ func (c *config) follow(h *hop, resp *http.Response) (*hop, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.url.Scheme == "wss" && u.Scheme == "ws" && !c.redirectTrusted {
-		return nil, fmt.Errorf("it leads from wss to ws, to %s, which RedirectTrusted alone permits", safeURL(u))
+	if isTLS(h.url) && !isTLS(u) && !c.redirectTrusted {
+		return nil, fmt.Errorf("it leads from %s to %s, to %s, which RedirectTrusted alone permits", h.url.Scheme, u.Scheme, safeURL(u))
 	}
 	elsewhere := origin(u) != origin(h.origin)
+	method := redirectedMethod(resp.StatusCode, h.method)
 	return &hop{
 		n:         h.n + 1,
-		method:    redirectedMethod(resp.StatusCode, h.method),
+		method:    method,
 		url:       u,
 		origin:    h.origin,
 		user:      h.user,
 		elsewhere: elsewhere,
 		// Credentials that were left behind stay behind, also on the way back:
 		// whoever is in between has chosen the URL. net/http and browsers do so too.
-		foreign: h.foreign || elsewhere && !c.redirectTrusted,
+		foreign:  h.foreign || elsewhere && !c.redirectTrusted,
+		bodiless: h.bodiless || method != h.method || resp.StatusCode == http.StatusSeeOther,
 	}, nil
 }
 
 // resolve reads a Location as it is meant for the hop: relative to its URL, and
-// during a handshake http as ws and https as wss. Userinfo in it is dropped.
+// during a handshake http as ws and https as wss.
 func (h *hop) resolve(location string) (*url.URL, error) {
-	loc, err := url.Parse(location)
+	loc, err := parseLocation(location)
 	if err != nil {
-		return nil, fmt.Errorf("the Location is no URL: %w", parseError(err))
-	}
-	if loc.Path != "" {
-		normalizePath(loc) // before it is resolved, which writes it anew
+		return nil, err
 	}
 	u := h.url.ResolveReference(loc)
-	u.User = nil
 	ws := map[string]string{"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 	plain := map[string]string{"http": "http", "https": "https"}
 	if isWebSocket(h.origin) {
@@ -136,10 +139,58 @@ func (h *hop) resolve(location string) (*url.URL, error) {
 	return u, nil
 }
 
+// locationHead matches the scheme and the authority of a Location, or as much of
+// them as there is.
+var locationHead = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?`)
+
+// parseLocation reads a Location (RFC 9110, section 10.2.2) as browsers do: what no
+// URL may hold is escaped, a % that begins no escape included. Such are all bytes
+// but those of the host. Userinfo is dropped, and so is the fragment.
+func parseLocation(location string) (*url.URL, error) {
+	location = strings.TrimSpace(location)
+	m := locationHead.FindStringSubmatch(location)
+	rest, _, _ := strings.Cut(location[len(m[0]):], "#")
+	path, query, hasQuery := strings.Cut(rest, "?")
+
+	authority := m[2]
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		authority = "//" + authority[at+1:]
+	}
+	if authority == "//" {
+		return nil, errors.New("the Location cannot be followed: it has no host")
+	}
+	loc, err := url.Parse(m[1] + authority)
+	if err != nil {
+		return nil, fmt.Errorf("the Location is no URL: %w", parseError(err))
+	}
+	loc.RawPath = escapeBytes(escapePercent(path), inPath)
+	if loc.Path, err = url.PathUnescape(loc.RawPath); err != nil {
+		return nil, fmt.Errorf("the Location is no URL: %w", parseError(err))
+	}
+	loc.RawQuery, loc.ForceQuery = query, hasQuery && query == ""
+	return loc, nil
+}
+
+// strayPercent matches each %, with the two hexadecimal digits that make an escape
+// of it where they follow.
+var strayPercent = regexp.MustCompile(`%(?:[0-9A-Fa-f]{2})?`)
+
+// escapePercent escapes each % that begins no escape.
+func escapePercent(s string) string {
+	return strayPercent.ReplaceAllStringFunc(s, func(m string) string {
+		if m == "%" {
+			return "%25"
+		}
+		return m
+	})
+}
+
+func isTLS(u *url.URL) bool { return u.Scheme == "wss" || u.Scheme == "https" }
+
 // origin names scheme, host and port, with ws as http and wss as https.
 func origin(u *url.URL) string {
 	scheme := "http"
-	if u.Scheme == "wss" || u.Scheme == "https" {
+	if isTLS(u) {
 		scheme = "https"
 	}
 	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPorts[scheme])

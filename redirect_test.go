@@ -376,5 +376,5 @@ func TestOrigin(t *testing.T) {
 // Outside an execution there is no other origin to protect: a step serves any
 // client.
 func TestForeignOutsideAnExecution(t *testing.T) {
-	is.New(t).True(!foreign(context.Background()))
+	is.New(t).True(!Foreign(context.Background()))
 }
