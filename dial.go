@@ -131,7 +131,7 @@ func (t *trip) open(ctx context.Context, alpn ...string) (net.Conn, error) {
 	if err != nil || t.req.URL.Scheme != "https" {
 		return conn, err
 	}
-	return t.secure(ctx, conn, t.tlsConfig(t.serverName(), alpn))
+	return t.secure(ctx, conn, t.serverTLS(alpn))
 }
 
 // reach connects to the request's server, up to where its own bytes flow.

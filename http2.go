@@ -46,7 +46,11 @@ func (t *trip) origin() string {
 	if t.via != nil {
 		via = t.via.String()
 	}
-	return strings.Join([]string{t.req.URL.Scheme, t.req.URL.Host, t.serverName(), via}, " ")
+	foreign := ""
+	if Foreign(t.req.Context()) { // without the user's certificates
+		foreign = "foreign"
+	}
+	return strings.Join([]string{t.req.URL.Scheme, t.req.URL.Host, t.serverName(), via, foreign}, " ")
 }
 
 // order returns the protocols to try; the second is 0 if there is but one.

@@ -43,6 +43,17 @@ func (t *transport) tlsConfig(name string, alpn []string) *tls.Config {
 	return config
 }
 
+// serverTLS returns the configuration for TLS with the request's server. What proves
+// who the user is, client certificates and the sessions that were made with them,
+// is for the origin it was given for.
+func (t *trip) serverTLS(alpn []string) *tls.Config {
+	config := t.tlsConfig(t.serverName(), alpn)
+	if Foreign(t.req.Context()) {
+		config.Certificates, config.GetClientCertificate, config.ClientSessionCache = nil, nil, nil
+	}
+	return config
+}
+
 // serverName is what the server's certificate has to be for, unless the user's
 // configuration names something else. Hostname stands for the user's own server:
 // where an untrusted redirect leads to another one, the URL's host counts.
