@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/coder/websocket"
 )
@@ -91,10 +92,18 @@ func withoutURL(err error) error {
 	return err
 }
 
-// safeURL writes u without what may be secret in it: userinfo, query, fragment.
+// safeURL writes u without what may be secret in it: userinfo, query, fragment, and
+// port and path where they may be a password.
 func safeURL(u *url.URL) string {
 	if u == nil || u.Scheme == "" && u.Host == "" && u.Path == "" {
 		return "(no URL)"
+	}
+	if isCutOff(u.Path, u.RawQuery) {
+		host := u.Hostname()
+		if host != "" && !strings.Contains(host, ".") { // it may be the password's beginning, too
+			host = hiddenValue
+		}
+		return (&url.URL{Scheme: u.Scheme, Host: host, Path: "/" + hiddenValue}).String()
 	}
 	s := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return s.String()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -267,6 +268,76 @@ func ExampleMethod() {
 	// 200 ok
 }
 
+func ExampleBody() {
+	srv := newExampleServer("Content-Type", "Content-Length")
+	defer srv.Close()
+	srv.Refuse("303 /done") // which is asked for with a GET, and without the body
+
+	open(reqws.New(
+		reqws.URL(srv.URL+"/notes"),
+		reqws.Method("POST"),
+		reqws.Body("text/plain; charset=utf-8", []byte("remember the milk")),
+	))
+	// Output:
+	// POST /notes
+	//   Content-Type: text/plain; charset=utf-8
+	//   Content-Length: 17
+	// GET /done
+	// status 200
+}
+
+func ExampleJSONBody() {
+	srv := newExampleServer("Content-Type", "Content-Length")
+	defer srv.Close()
+
+	// Many a WebSocket needs a ticket first. The options that both have in common
+	// are those of one Request.
+	api := reqws.New(reqws.BaseURL(srv.URL), reqws.Header("X-Tenant", "acme"))
+	resp, err := api.Do(context.Background(),
+		reqws.URL("tickets"),
+		reqws.Method("POST"),
+		reqws.JSONBody(map[string]any{"room": "go"}),
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ticket := string(resp.Body)
+	open(api, reqws.URL(srv.WS+"/rooms/go"), reqws.Param("ticket", ticket))
+	// Output:
+	// POST /tickets
+	//   Content-Type: application/json
+	//   Content-Length: 13
+	// GET /rooms/go?ticket=ok
+}
+
+func ExampleCookieJar() {
+	srv := newExampleServer("Cookie")
+	defer srv.Close()
+	login := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: "7"})
+	}))
+	defer login.Close()
+
+	// One jar for an http.Client, which may log in, and for the WebSocket.
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	client := &http.Client{Jar: jar}
+	resp, err := client.Get(login.URL) // cookies know hosts, not ports
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	open(reqws.New(reqws.URL(srv.WS+"/rooms/go"), reqws.CookieJar(jar)))
+	// Output:
+	// GET /rooms/go
+	//   Cookie: session=7
+}
+
 func ExampleSubprotocols() {
 	srv := newExampleServer("Sec-WebSocket-Protocol")
 	defer srv.Close()
@@ -282,6 +353,29 @@ func ExampleSubprotocols() {
 	// GET /
 	//   Sec-WebSocket-Protocol: v2,v1
 	// chosen: v1
+}
+
+func ExampleSecretSubprotocol() {
+	srv := newExampleServer("Sec-WebSocket-Protocol")
+	defer srv.Close()
+
+	resp, err := reqws.New(
+		reqws.URL(srv.WS),
+		reqws.Subprotocols("v1"),
+		reqws.SecretSubprotocol("base64url.bearer.authorization.k8s.io.dDBrZW4"),
+	).Do(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.CloseNow()
+	fmt.Println("chosen:", resp.Subprotocol)
+	fmt.Println("shown:", resp.Request.Header.Get("Sec-WebSocket-Protocol"))
+	// Output:
+	// GET /
+	//   Sec-WebSocket-Protocol: v1,base64url.bearer.authorization.k8s.io.dDBrZW4
+	// chosen: v1
+	// shown: v1, REDACTED
 }
 
 // Auth
@@ -765,6 +859,54 @@ func ExampleUse_pattern() {
 	// Output:
 	// counts as /rooms/:room
 	// GET /rooms/go
+}
+
+// An outer step sees one exchange, however many attempts and redirects are behind it.
+func ExampleUseOuter() {
+	srv := newExampleServer()
+	defer srv.Close()
+	srv.Refuse("503", "302 /there")
+
+	outcome := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(req)
+			if err == nil {
+				fmt.Println("in the end:", resp.StatusCode, resp.Request.URL.Path)
+			}
+			return resp, err
+		})
+	}
+	open(reqws.New(reqws.URL(srv.WS+"/here"), reqws.UseOuter(outcome), reqws.Logger(nil),
+		reqws.RetryDelay(func(int) time.Duration { return time.Millisecond })))
+	// Output:
+	// GET /here
+	// GET /here
+	// GET /there
+	// in the end: 101 /there
+}
+
+// A step that sets a secret by itself asks where it goes.
+func ExampleForeign() {
+	other := newExampleServer("X-Tenant-Secret")
+	defer other.Close()
+	srv := newExampleServer("X-Tenant-Secret")
+	defer srv.Close()
+	srv.Refuse("307 " + other.URL + "/there")
+
+	tenant := func(next http.RoundTripper) http.RoundTripper {
+		return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			if !reqws.Foreign(req.Context()) {
+				req = req.Clone(req.Context())
+				req.Header.Set("X-Tenant-Secret", "42")
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	open(reqws.New(reqws.URL(srv.WS+"/here"), reqws.Use(tenant)))
+	// Output:
+	// GET /here
+	//   X-Tenant-Secret: 42
+	// GET /there
 }
 
 // A plugin is a function that returns Options.

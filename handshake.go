@@ -34,9 +34,11 @@ type opener struct {
 
 // handshake is one opening handshake, and once it succeeded the connection.
 type handshake struct {
+	c       *config
 	next    http.RoundTripper
-	offer   bool // permessage-deflate
-	noCtx   bool // without context takeover
+	offered []string // subprotocols
+	offer   bool     // permessage-deflate
+	noCtx   bool     // without context takeover
 	coder   bool
 	cancel  context.CancelFunc // these two over the user's own Transport
 	timer   *time.Timer
@@ -92,7 +94,7 @@ func (o *opener) asked(u *url.URL) {
 // handshake lets coder's Dial speak the opening handshake of RFC 6455, section
 // 4.1, and takes the connection from it.
 func (o *opener) handshake(req *http.Request) (*http.Response, error) {
-	h := &handshake{next: o.c.roundTripper(), coder: o.coder}
+	h := &handshake{c: o.c, next: o.c.roundTripper(), coder: o.coder}
 	mode := websocket.CompressionDisabled
 	if o.coder {
 		mode = o.c.compression
@@ -100,8 +102,8 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 		h.offer, h.noCtx = true, o.c.compression == websocket.CompressionNoContextTakeover
 	}
 	header := req.Header.Clone()
-	protocols := strings.FieldsFunc(header.Get("Sec-Websocket-Protocol"), func(r rune) bool { return r == ',' || r == ' ' })
-	header.Del("Sec-Websocket-Protocol")
+	h.offered = protocolNames(header)
+	header.Del(protocolHeader)
 	u := *req.URL
 	u.Fragment, u.RawFragment, u.User = "", "", nil
 
@@ -116,7 +118,7 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 		},
 		HTTPHeader:      header,
 		Host:            req.Host,
-		Subprotocols:    protocols,
+		Subprotocols:    h.offered,
 		CompressionMode: mode,
 	})
 	if err != nil {
@@ -233,6 +235,9 @@ func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if h.err = answeredOnce(resp.Header); h.err != nil {
+		return nil, h.err
+	}
+	if h.err = h.c.checkSubprotocol(resp.Header.Get(protocolHeader), h.offered); h.err != nil {
 		return nil, h.err
 	}
 	resp.Body = h.conn
@@ -386,6 +391,14 @@ func (c *config) connect(ctx context.Context, coder bool) (*answer, error) {
 		o.open.abandon()
 		return nil, fail("request", o.url, err)
 	}
+	if o.url.Host == "" { // a step of UseOuter answered in place of all others
+		u, _, err := c.resolve()
+		if err != nil {
+			_ = httpResp.Body.Close()
+			return nil, fail("url", nil, err)
+		}
+		o.asked(u)
+	}
 	resp := &Response{
 		StatusCode:  httpResp.StatusCode,
 		Header:      httpResp.Header,
@@ -393,7 +406,7 @@ func (c *config) connect(ctx context.Context, coder bool) (*answer, error) {
 		Subprotocol: httpResp.Header.Get("Sec-Websocket-Protocol"),
 	}
 	if httpResp.Request != nil {
-		resp.Request = shared(redacted(httpResp.Request))
+		resp.Request = shared(c.redacted(httpResp.Request))
 	}
 	a := &answer{resp: resp, body: httpResp.Body}
 	if !o.ws && !coder {

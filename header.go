@@ -3,8 +3,10 @@ package reqws
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -14,36 +16,142 @@ import (
 // userAgent is sent where the user gives none.
 const userAgent = "reqws"
 
-// setHeaders is the step that puts the user's headers on each hop; to another
-// origin those that tell who the user is stay behind.
+// setHeaders is the step that puts the user's headers on each hop, under their
+// canonical names: steps and net/http look for them there. The spelling that the
+// user gave them comes last, see [spell].
 func setHeaders(c *config) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
 			req = req.Clone(req.Context())
-			req.Header.Set("User-Agent", userAgent)
+			if _, given := req.Header["User-Agent"]; !given {
+				req.Header.Set("User-Agent", userAgent)
+			}
+			c.setBody(req, h)
 			for name, values := range c.header {
-				switch {
-				case strings.EqualFold(name, "Host"):
-					if !h.elsewhere && len(values) > 0 {
-						req.Host = values[0]
-					}
-				case h.foreign && isSecretName(name):
-				default:
-					replaceHeader(req.Header, name, values)
-				}
+				req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 			}
-			if c.hostname != "" && req.Host == "" && !h.elsewhere {
-				req.Host = hostPort(unbracketed(c.hostname), req.URL.Port())
+			c.setHost(req, h)
+			if h.bodiless {
+				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
 			}
-			if len(c.subprotocols) > 0 && isWebSocket(req.URL) {
-				req.Header.Set("Sec-WebSocket-Protocol", strings.Join(c.subprotocols, ", "))
+			if h.foreign {
+				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !isForAnyone(name) })
 			}
+			c.offerSubprotocols(req, h)
 			noteAttempt(req)
 			return next.RoundTrip(req)
 		})
 	}
 }
+
+// setHost sets the Host that the user has given a name of, which holds for the
+// first origin alone.
+func (c *config) setHost(req *http.Request, h *hop) {
+	host := req.Header["Host"]
+	delete(req.Header, "Host")
+	switch {
+	case h.elsewhere:
+	case len(host) > 0:
+		req.Host = host[0]
+	case c.hostname != "" && req.Host == "":
+		req.Host = hostPort(unbracketed(c.hostname), req.URL.Port())
+	}
+}
+
+// isOfBody tells the headers that describe a request's body (RFC 9110, section
+// 15.4): without one they say something wrong.
+func isOfBody(name string) bool {
+	name = http.CanonicalHeaderKey(name)
+	return strings.HasPrefix(name, "Content-") || slices.Contains([]string{"Digest", "Expect", "Repr-Digest", "Trailer"}, name)
+}
+
+// isForAnyone tells the headers that another origin may see, too: they tell what
+// the client can do and wants, not who the user is. The comment of
+// [RedirectTrusted] lists them.
+func isForAnyone(name string) bool {
+	return slices.Contains([]string{
+		"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control",
+		"Content-Encoding", "Content-Language", "Content-Type", "Origin", "Pragma", "Sec-Websocket-Protocol", "User-Agent",
+	}, http.CanonicalHeaderKey(name))
+}
+
+// isHandshake says whether a request for u is the opening handshake of a
+// WebSocket. To [Request.Dial] all are.
+func (c *config) isHandshake(u *url.URL) bool { return c.dials || isWebSocket(u) }
+
+const protocolHeader = "Sec-Websocket-Protocol" // as http.Header has it
+
+// offerSubprotocols makes one field of the names that the options offer. To another
+// origin go only those that cannot be credentials.
+func (c *config) offerSubprotocols(req *http.Request, h *hop) {
+	names := protocolNames(req.Header)
+	if c.isHandshake(req.URL) {
+		if len(c.subprotocols) > 0 {
+			names = slices.Clone(c.subprotocols)
+		}
+		if c.secretProtocol != "" && !slices.Contains(names, c.secretProtocol) {
+			names = append(names, c.secretProtocol)
+		}
+	}
+	if h.foreign {
+		names = slices.DeleteFunc(names, c.hidesProtocol)
+	}
+	delete(req.Header, protocolHeader)
+	if len(names) > 0 {
+		req.Header.Set(protocolHeader, strings.Join(names, ", "))
+	}
+}
+
+// protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4).
+func protocolNames(h http.Header) []string {
+	all := strings.Join(h.Values(protocolHeader), ",")
+	return strings.FieldsFunc(all, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+}
+
+// checkSubprotocol says what is wrong with the subprotocol that a server has
+// chosen of those offered. Names differ in case, too (RFC 6455, section 4.1).
+func (c *config) checkSubprotocol(chosen string, offered []string) error {
+	if chosen == "" || slices.Contains(offered, chosen) {
+		return nil
+	}
+	return fmt.Errorf("the server chose a Sec-WebSocket-Protocol that was not offered: %s", c.shownProtocols(chosen))
+}
+
+// spell is the step that gives headers the spelling that [Headers] has, for
+// servers to which that matters. What another step has put in place of the user's value
+// keeps the canonical name, and so do those that net/http looks for itself, since it
+// would send a value of its own besides.
+func spell(c *config) Step {
+	var spelled []string
+	for written := range c.header {
+		if name := http.CanonicalHeaderKey(written); name != written && !keepsName(name) {
+			spelled = append(spelled, written)
+		}
+	}
+	return func(next http.RoundTripper) http.RoundTripper {
+		if len(spelled) == 0 {
+			return next
+		}
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			req = req.Clone(req.Context())
+			for _, written := range spelled {
+				name := http.CanonicalHeaderKey(written)
+				if values := req.Header[name]; values != nil && slices.Equal(values, c.header[written]) {
+					delete(req.Header, name)
+					req.Header[written] = values
+				}
+			}
+			return next.RoundTrip(req)
+		})
+	}
+}
+
+func keepsName(name string) bool {
+	return strings.HasPrefix(name, "Sec-Websocket-") || slices.Contains(readByNetHTTP, name)
+}
+
+var readByNetHTTP = []string{"Accept-Encoding", "Expect", "Host", "Proxy-Authorization", "Range", "Trailer", "User-Agent"}
 
 // replaceHeader sets a header under the name as it is written, in place of any
 // that differs from it in case only. It copies values.
@@ -88,11 +196,22 @@ var ownHeaders = []string{
 	"Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions", "Sec-Websocket-Accept",
 }
 
+// headerOption is what errors call a [Header] option. A name that holds a colon is
+// most often a whole line: what is behind that may be a credential.
+func headerOption(name string) string { return "Header(" + shownName(name) + ")" }
+
+func shownName(name string) string {
+	if field, value, ok := strings.Cut(name, ":"); ok && value != "" {
+		return field + ":…"
+	}
+	return name
+}
+
 // checkHeader says what is wrong with a header. It quotes no value: it may be a
 // credential.
 func checkHeader(name string, values []string) error {
 	if !isToken(name) {
-		return fmt.Errorf("%q is no header name", name)
+		return fmt.Errorf("%q is no header name", shownName(name))
 	}
 	if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) {
 		return fmt.Errorf("%s is a header of the handshake itself", name)
@@ -101,6 +220,23 @@ func checkHeader(name string, values []string) error {
 		if err := checkHeaderValue(v); err != nil {
 			return fmt.Errorf("the value of %s %w", name, err)
 		}
+	}
+	return nil
+}
+
+// checkHeaders is checkHeader for each one of a map, which has no order to say
+// which of two spellings of a name stands.
+func checkHeaders(h http.Header) error {
+	seen := make(map[string]string, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if err := checkHeader(name, h[name]); err != nil {
+			return err
+		}
+		canonical := http.CanonicalHeaderKey(name)
+		if other, ok := seen[canonical]; ok {
+			return fmt.Errorf("%s and %s are the same header", other, name)
+		}
+		seen[canonical] = name
 	}
 	return nil
 }

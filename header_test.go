@@ -45,6 +45,15 @@ func TestHeaderOnTheWire(t *testing.T) {
 		{name: "the handshake's own", want: []string{"Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"}},
 		{name: "subprotocols", opts: []Option{Subprotocols("v2", "v1")}, want: []string{"Sec-WebSocket-Protocol: v2,v1"}},
 		{name: "no subprotocols", not: []string{"Sec-WebSocket-Protocol"}},
+		{name: "user agent in another case", opts: []Option{Headers(http.Header{"user-agent": {"bot"}})}, want: []string{"User-Agent: bot"}, not: []string{"user-agent:", "User-Agent: reqws"}},
+		{name: "user agent taken back in another case", opts: []Option{Headers(http.Header{"uSER-aGENT": nil})}, not: []string{"User-Agent:", "uSER"}},
+		{name: "host in another case", opts: []Option{Headers(http.Header{"HOST": {"other.example"}})}, want: []string{"Host: other.example"}, not: []string{"HOST:", "Host: example.com"}},
+		{name: "authorization in another case beats userinfo", opts: []Option{URL("ws://u:p@example.com/"), Headers(http.Header{"authorization": {"X y"}})}, want: []string{"authorization: X y"}, not: []string{"Authorization:"}},
+		{name: "a step finds the canonical name, the server the user's", opts: []Option{Headers(http.Header{"x-a": {"1"}, "x-b": {"1"}}), Use(onHeader(func(h http.Header) {
+			h.Set("X-Found", h.Get("X-A"))
+			h.Set("X-B", "2")
+		}))}, want: []string{"x-a: 1", "X-Found: 1", "X-B: 2"}, not: []string{"X-A:", "x-b:"}},
+		{name: "a step takes one back", opts: []Option{Headers(http.Header{"x-a": {"1"}}), Use(onHeader(func(h http.Header) { h.Del("X-A") }))}, not: []string{"x-a:", "X-A:"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,6 +70,86 @@ func TestHeaderOnTheWire(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onHeader is a step that works on the header of a request.
+func onHeader(f func(http.Header)) Step {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			req = req.Clone(req.Context())
+			f(req.Header)
+			return next.RoundTrip(req)
+		})
+	}
+}
+
+// offered is the list of subprotocols in a request.
+func offered(t *testing.T, r *reqwstest.Request) []string {
+	t.Helper()
+	fields := r.Header.Values("Sec-WebSocket-Protocol")
+	is.New(t).True(len(fields) <= 1) // some servers read the first alone
+	return append([]string(nil), protocolNames(r.Header)...)
+}
+
+// Whatever way subprotocols are given in, the server may choose each of them.
+func TestSubprotocolsOffered(t *testing.T) {
+	header := func(name string, values ...string) Option { return Headers(http.Header{name: values}) }
+	tests := []struct {
+		name string
+		opts []Option
+		want []string
+	}{
+		{"option", []Option{Subprotocols("a", "b")}, []string{"a", "b"}},
+		{"header as the RFC spells it", []Option{header("Sec-WebSocket-Protocol", "a, b")}, []string{"a", "b"}},
+		{"header as Go spells it", []Option{header("Sec-Websocket-Protocol", "a,b")}, []string{"a", "b"}},
+		{"header in lower case", []Option{header("sec-websocket-protocol", "a", "b")}, []string{"a", "b"}},
+		{"several fields", []Option{Header("Sec-WebSocket-Protocol", []string{"a", "b, c"})}, []string{"a", "b", "c"}},
+		{"underscores", []Option{Header("sec_websocket_protocol", "a")}, []string{"a"}},
+		{"the option before the header", []Option{Subprotocols("a"), Header("Sec-WebSocket-Protocol", "b")}, []string{"a"}},
+		{"taken back", []Option{header("Sec-WebSocket-Protocol", "b"), Header("Sec-WebSocket-Protocol", nil)}, nil},
+		{"none left", []Option{Subprotocols("a"), Subprotocols()}, nil},
+		{"a step adds one", []Option{Subprotocols("a"), Use(onHeader(func(h http.Header) { h.Add("Sec-WebSocket-Protocol", "b") }))}, []string{"a", "b"}},
+		{"secret", []Option{SecretSubprotocol("canary"), Subprotocols("a", "b")}, []string{"a", "b", "canary"}},
+		{"secret alone", []Option{SecretSubprotocol("x"), SecretSubprotocol("canary")}, []string{"canary"}},
+		{"secret behind a header", []Option{SecretSubprotocol("canary"), header("Sec-WebSocket-Protocol", "a")}, []string{"a", "canary"}},
+		{"secret given as both", []Option{SecretSubprotocol("canary"), Subprotocols("canary", "a")}, []string{"canary", "a"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			is.Equal(offered(t, sent(t, append([]Option{URL("ws://example.com/")}, tt.opts...)...)), tt.want)
+			for _, choice := range tt.want {
+				srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol(choice))).Times(3))
+				r := New(URL("ws://example.com/"), DialContext(srv.DialContext)).With(tt.opts...)
+				resp, err := r.Do(t.Context())
+				is.NoErr(err)
+				is.Equal(resp.Subprotocol, choice)
+				is.NoErr(resp.CloseNow())
+				for _, u := range []string{"ws://example.com/", "http://example.com/"} {
+					conn, _, err := r.With(URL(u)).Dial(t.Context())
+					is.NoErr(err)
+					is.Equal(conn.Subprotocol(), choice)
+					is.NoErr(conn.CloseNow())
+				}
+			}
+		})
+	}
+}
+
+// net/http looks for some names itself, and would send a value of its own besides.
+func TestHeaderSpellingOfPlainRequests(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	_, err := New(URL("http://u:p@example.com/"), DialContext(srv.DialContext), Body("text/plain", []byte("hi")), Subprotocols("a"), Headers(http.Header{
+		"user-agent": {"bot"}, "accept-encoding": {"br"}, "authorization": {"X y"}, "x-a": {"1"}, "content-type": {"text/x"}, "range": {"bytes=0-1"},
+	})).Do(t.Context())
+	is.NoErr(err)
+	lines := headLines(srv.Requests()[0])
+	slices.Sort(lines)
+	is.Equal(lines, []string{
+		"Accept-Encoding: br", "Connection: close", "Content-Length: 2", "GET / HTTP/1.1", "Host: example.com", "Range: bytes=0-1",
+		"User-Agent: bot", "authorization: X y", "content-type: text/x", "x-a: 1",
+	})
 }
 
 func TestBadHeader(t *testing.T) {
@@ -81,8 +170,14 @@ func TestBadHeader(t *testing.T) {
 		{Header("content_length", 5), "option Header(Content-Length): "},
 		{Headers(http.Header{"transfer-encoding": {"chunked"}}), "option Headers: "},
 		{Header("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="), "option Header(Sec-Websocket-Key): "},
-		{Subprotocols("a b"), `option Subprotocols: "a b" is no token`},
-		{Subprotocols("a", "a"), `option Subprotocols: "a" is given twice`},
+		{Header("Authorization: Bearer canary", nil), `option Header(Authorization:…): "Authorization:…" is no header name`},
+		{Headers(http.Header{"Authorization: Bearer canary": nil}), `option Headers: "Authorization:…" is no header name`},
+		{Headers(http.Header{"X-A": {"1"}, "x-a": {"2"}}), "option Headers: X-A and x-a are the same header"},
+		{ProxyHeader(http.Header{"X-A": {"1"}, "x-a": {"2"}}), "option ProxyHeader: X-A and x-a are the same header"},
+		{Subprotocols("v1", "Bearer canary"), "option Subprotocols: name 2 is no token"},
+		{Subprotocols("canary", "b", "canary"), "option Subprotocols: name 3 is the same as name 1"},
+		{SecretSubprotocol("canary="), "option SecretSubprotocol: it is no token"},
+		{SecretSubprotocol(""), "option SecretSubprotocol: it is no token"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.want, func(t *testing.T) {

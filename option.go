@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,7 @@ import (
 // page lists them in their groups.
 //
 // Given twice, the later one stands; of [Header], [Headers] and [Params] that holds
-// name by name, while [Param] and [Use] add. A bad value is reported by Do, Run and
+// name by name, while [Param], [Use] and [UseOuter] add. A bad value is reported by Do, Run and
 // Dial as an error that names the option. The zero Option does nothing.
 type Option struct {
 	name  string
@@ -47,7 +48,11 @@ type config struct {
 	pathParams   map[string]string
 	pathStyle    PathStyle
 	method       string
+	body         *requestBody
+	jar          http.CookieJar
 	subprotocols []string
+
+	secretProtocol string // a subprotocol that is a credential
 
 	// auth, AWS
 	auth  Step
@@ -94,9 +99,11 @@ type config struct {
 	closeTimeout time.Duration
 
 	// steps
-	steps []Step
+	steps      []Step
+	outerSteps []Step
 
-	own *transport // made of the group connect, shared by all who have the same
+	dials bool       // for Dial, to which http and https are WebSockets, too
+	own   *transport // made of the group connect, shared by all who have the same
 }
 
 // param is one name of the query, with its values as text.
@@ -135,6 +142,7 @@ func (c *config) with(opts []Option) *config {
 	d.params = maps.Clone(c.params)
 	d.extraParams = slices.Clip(c.extraParams)
 	d.steps = slices.Clip(c.steps)
+	d.outerSteps = slices.Clip(c.outerSteps)
 	for _, o := range opts {
 		d.set(o)
 	}
@@ -152,13 +160,33 @@ func (c *config) set(o Option) {
 		if c.errs == nil {
 			c.errs = make(map[string]error)
 		}
-		c.errs[o.name] = fmt.Errorf("reqws: option %s: %w", o.name, err)
+		c.errs[o.subject()] = fmt.Errorf("reqws: option %s: %w", o.name, err)
 		return
 	}
-	delete(c.errs, o.name)
+	delete(c.errs, o.subject())
 	if o.connects() {
 		c.own = nil
 	}
+}
+
+// subject names what o sets. Several options may set the same, and then the later
+// of them stands.
+func (o Option) subject() string {
+	switch o.name {
+	case "BaseURLFunc":
+		return "BaseURL"
+	case "IntoMailbox":
+		return "Into"
+	case "JSONBody":
+		return "Body"
+	case "ProxyURL":
+		return "Proxy"
+	case "RetryBackOff":
+		return "RetryDelay"
+	case "RetryFunc":
+		return "Retry"
+	}
+	return o.name
 }
 
 // connects reports whether o changes what the transport is made of.
@@ -291,15 +319,17 @@ func isNil(v any) bool {
 // several fields of that name, nil none at all. Refused are a name that is no
 // token, a value with CR, LF, NUL or another control character, and the headers
 // that the handshake itself writes: Connection, Upgrade, Content-Length,
-// Transfer-Encoding, and those of Sec-WebSocket but for Sec-WebSocket-Protocol. The
-// name Host sets the request's Host.
+// Transfer-Encoding, and those of Sec-WebSocket but for Sec-WebSocket-Protocol, for
+// which [Subprotocols] counts where it is given. The name Host sets the request's
+// Host.
 //
-// On a redirect to another origin, headers whose names are those of credentials
-// are left off, and so is Host: see [RedirectTrusted].
+// Given again, also by [Headers] and in another case, the later one stands; with nil
+// it takes the header back. On a redirect to another origin few headers are sent, and
+// Host is not: see [RedirectTrusted].
 func Header(name string, value any) Option {
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 	values, err := headerValues(value)
-	return Option{"Header(" + name + ")", func(c *config) error {
+	return Option{headerOption(name), func(c *config) error {
 		if err != nil {
 			return err
 		}
@@ -311,15 +341,16 @@ func Header(name string, value any) Option {
 	}}
 }
 
-// Headers sets each header in h, with its name as it is written there. The map
-// is copied. See [Header] for what is refused.
+// Headers sets each header in h, with its name as it is written there: steps find
+// it under its canonical name, the server gets it in that spelling. (Over HTTP/2 all
+// names are in lower case, and User-Agent and a few others that net/http itself looks
+// for are always written so.) The map is copied. Two spellings of one name are an
+// error. See [Header] for what else is refused.
 func Headers(h http.Header) Option {
 	h = h.Clone()
 	return Option{"Headers", func(c *config) error {
-		for name, values := range h {
-			if err := checkHeader(name, values); err != nil {
-				return err
-			}
+		if err := checkHeaders(h); err != nil {
+			return err
 		}
 		for name, values := range h {
 			c.setHeader(name, values)
@@ -333,12 +364,8 @@ func (c *config) setHeader(name string, values []string) {
 	if c.header == nil {
 		c.header = make(http.Header)
 	}
-	for have := range c.header {
-		if strings.EqualFold(have, name) {
-			delete(c.header, have)
-		}
-	}
-	c.header[name] = slices.Clone(values)
+	replaceHeader(c.header, name, values)
+	delete(c.errs, headerOption(http.CanonicalHeaderKey(name)))
 }
 
 // Params sets the parameters that are appended to the URL's query, in the order
@@ -420,20 +447,86 @@ func Method(m string) Option {
 	}, func(c *config, m string) { c.method = m })
 }
 
+// Body sets the body of a plain http or https request and its Content-Type, which
+// [Header] may replace, and which an empty contentType leaves off. The bytes are
+// copied. They are sent again on each retry, and on a redirect with 307 or 308; one
+// that makes a GET of the request (RFC 9110, section 15.4) drops them, and the headers
+// that describe them. A contentType that is no media type is an error. Body("", nil)
+// takes the body back. A WebSocket handshake has no body and ignores it.
+//
+// The method is what [Method] says, GET by default.
+func Body(contentType string, body []byte) Option {
+	b := &requestBody{contentType, slices.Clone(body)}
+	if contentType == "" && body == nil {
+		b = nil
+	}
+	return Option{"Body", func(c *config) error {
+		if err := checkContentType(contentType); err != nil {
+			return err
+		}
+		c.body = b
+		return nil
+	}}
+}
+
+// JSONBody is [Body] with v as encoding/json writes it at the time of this call, and
+// the Content-Type application/json. A value that encoding/json refuses is an error.
+func JSONBody(v any) Option {
+	data, err := json.Marshal(v)
+	return Option{"JSONBody", func(c *config) error {
+		if err == nil {
+			c.body = &requestBody{"application/json", data}
+		}
+		return err
+	}}
+}
+
+// CookieJar sets where cookies are kept: one of net/http/cookiejar, say, which may be
+// shared with an http.Client. It is asked on each attempt and each redirect, with
+// http for ws and https for wss in the URL, and given the Set-Cookie of every answer,
+// that of an opened WebSocket and of a refusal included. It alone decides what goes to
+// which origin, on redirects too. Its cookies are sent behind those of a Cookie header
+// of yours. It is called by the goroutine that connects, and by several at once where
+// Requests are executed at once. nil takes it back.
+func CookieJar(jar http.CookieJar) Option {
+	return checked("CookieJar", jar, func(jar http.CookieJar) error {
+		if jar != nil && isNil(jar) {
+			return errors.New("the jar is a nil pointer")
+		}
+		return nil
+	}, func(c *config, jar http.CookieJar) { c.jar = jar })
+}
+
 // Subprotocols offers these subprotocols, the preferred one first (RFC 6455,
-// section 1.9). [Response].Subprotocol is the one the server chose.
+// section 1.9). [Response].Subprotocol is the one the server chose. One that is a
+// credential belongs in [SecretSubprotocol].
 func Subprotocols(names ...string) Option {
 	return checked("Subprotocols", slices.Clone(names), func(names []string) error {
 		for i, n := range names {
 			if !isToken(n) {
-				return fmt.Errorf("%q is no token", n)
+				return fmt.Errorf("name %d is no token", i+1) // not shown: it may be a credential
 			}
-			if slices.Contains(names[:i], n) {
-				return fmt.Errorf("%q is given twice", n)
+			if first := slices.Index(names, n); first < i {
+				return fmt.Errorf("name %d is the same as name %d", i+1, first+1)
 			}
 		}
 		return nil
 	}, func(c *config, names []string) { c.subprotocols = names })
+}
+
+// SecretSubprotocol offers one more subprotocol, behind those of [Subprotocols], that
+// is a credential: servers made for browsers take tokens in this way, such as
+// base64url.bearer.authorization.k8s.io.TOKEN. It must be a token of RFC 9110, section
+// 5.6.2, as base64url is without its =. No text, log line or error of this package
+// shows it, and a redirect to another origin leaves it behind (see [RedirectTrusted]).
+// [Response].Subprotocol holds it where the server chooses it.
+func SecretSubprotocol(name string) Option {
+	return checked("SecretSubprotocol", name, func(name string) error {
+		if !isToken(name) {
+			return errors.New("it is no token")
+		}
+		return nil
+	}, func(c *config, name string) { c.secretProtocol = name })
 }
 
 // Auth sets the credentials: one of [Basic], [Bearer], [AuthHeader], [Netrc],
@@ -506,11 +599,20 @@ func Redirect(follow bool) Option {
 
 // RedirectTrusted says whether credentials go along to another origin (scheme,
 // host, port; ws counts as http, wss as https) and whether a redirect may lead from
-// wss to ws. The default is false: then [Auth], userinfo of the URL, [AWSSigV4] and
-// headers that are credentials by their name (Authorization, Cookie, X-Api-Key,
-// those with token or secret in it, and so on) stay behind from the first hop to
-// another origin on, also where a later one leads back. The Host header and [Hostname]
-// hold for the first origin alone, trusted or not.
+// wss to ws, or from https to http. The default is false: then [Auth], userinfo of the
+// URL, [AWSSigV4], the client certificates of [TLSConfig], [SecretSubprotocol] and
+// most headers stay behind from the first hop to another origin on, also where a later
+// one leads back. Of the headers of [Header], [Headers] and steps of [UseOuter] only
+// these are sent then: Accept, Accept-Charset, Accept-Encoding, Accept-Language,
+// Cache-Control, Content-Encoding, Content-Language, Content-Type, Origin, Pragma and
+// User-Agent; of the subprotocols those that are plain names: at most 64 characters,
+// made of words with . - _ + or / between them, each of at most 20 letters with up to
+// four digits in one place, and none of them a word for a credential, such as token or
+// bearer. v4.channel.k8s.io is a plain name. [CookieJar] decides by itself, and what
+// steps of [Use] set is beyond reach.
+//
+// The Host header and [Hostname] hold for the first origin alone, trusted or not.
+// Userinfo in a Location is dropped.
 func RedirectTrusted(trusted bool) Option {
 	return option("RedirectTrusted", func(c *config) { c.redirectTrusted = trusted })
 }
@@ -653,7 +755,8 @@ func Hostname(name string) Option {
 
 // TLSConfig sets the TLS configuration for wss and https. It is cloned, never
 // changed; its ServerName stands where it is set. NextProtos is set as
-// [Protocols] asks.
+// [Protocols] asks. Its client certificates are not shown to another origin that a
+// redirect leads to (see [RedirectTrusted]).
 func TLSConfig(t *tls.Config) Option {
 	return option("TLSConfig", func(c *config) { c.tls = t.Clone() })
 }
@@ -700,10 +803,8 @@ func ProxyURL(u string) Option {
 func ProxyHeader(h http.Header) Option {
 	h = h.Clone()
 	return Option{"ProxyHeader", func(c *config) error {
-		for name, values := range h {
-			if err := checkHeader(name, values); err != nil {
-				return err
-			}
+		if err := checkHeaders(h); err != nil {
+			return err
 		}
 		c.proxyHeader = h
 		return nil
@@ -759,14 +860,29 @@ func CloseTimeout(d time.Duration) Option {
 // template of the path, such as /rooms/:room, in the request's Pattern, a name for
 // traces and metrics that does not differ with the values; a request that a redirect
 // led to has none.
+//
+// Credentials belong in [Auth], which a redirect to another origin leaves out. A step
+// given here runs on each hop, and what it sets goes wherever the redirect leads: one
+// that adds an Authorization header, or any other secret, has to ask [Foreign] first.
 func Use(steps ...Step) Option {
-	steps = slices.Clone(steps)
-	return checked("Use", steps, func(steps []Step) error {
-		for i, s := range steps {
-			if s == nil {
-				return fmt.Errorf("step %d is nil", i+1)
-			}
+	return checked("Use", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) })
+}
+
+// UseOuter adds steps in front of all others, the first one outermost: around the
+// retries and redirects of one execution, which they see as one exchange. Their
+// request has no URL yet, and of the headers and the body only what they give it
+// themselves; URL, headers and credentials are put in behind them, anew on each
+// attempt. Their answer is the last one, with the request that it answers in its field
+// Request, and the body of a WebSocket that opened is the connection.
+func UseOuter(steps ...Step) Option {
+	return checked("UseOuter", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.outerSteps = append(c.outerSteps, steps...) })
+}
+
+func noStepNil(steps []Step) error {
+	for i, s := range steps {
+		if s == nil {
+			return fmt.Errorf("step %d is nil", i+1)
 		}
-		return nil
-	}, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) })
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"sync"
@@ -63,6 +64,17 @@ func TestWrongOptions(t *testing.T) {
 		{"PathParamsStyle", reqws.PathParamsStyle(7), reqws.PathParamsStyle(reqws.Curly)},
 		{"Method", reqws.Method(""), reqws.Method("GET")},
 		{"Method", reqws.Method("GE T"), reqws.Method("HEAD")},
+		{"Header(X-A)", reqws.Header("X-A", "\n"), reqws.Headers(http.Header{"x-a": {"a"}})},
+		{"Headers", reqws.Headers(http.Header{"X-A": {"a"}, "x-a": {"a"}}), reqws.Headers(http.Header{"x-a": {"a"}})},
+		{"Body", reqws.Body("no media type", nil), reqws.Body("text/plain; charset=utf-8", nil)},
+		{"Body", reqws.Body("{}", nil), reqws.Body("", nil)},
+		{"Body", reqws.Body("text", nil), reqws.JSONBody(1)},
+		{"Body", reqws.Body("text/plain\r\nX: y", nil), reqws.Body("text/plain", nil)},
+		{"JSONBody", reqws.JSONBody(func() {}), reqws.JSONBody(nil)},
+		{"JSONBody", reqws.JSONBody(make(chan int)), reqws.Body("", nil)},
+		{"CookieJar", reqws.CookieJar((*cookiejar.Jar)(nil)), reqws.CookieJar(nil)},
+		{"SecretSubprotocol", reqws.SecretSubprotocol(""), reqws.SecretSubprotocol("a")},
+		{"SecretSubprotocol", reqws.SecretSubprotocol("a, b"), reqws.SecretSubprotocol("a")},
 		{"Subprotocols", reqws.Subprotocols("a", ""), reqws.Subprotocols("a", "b")},
 		{"Subprotocols", reqws.Subprotocols("a", "a"), reqws.Subprotocols("a")},
 		{"Subprotocols", reqws.Subprotocols("a b"), reqws.Subprotocols()},
@@ -70,6 +82,7 @@ func TestWrongOptions(t *testing.T) {
 		{"Into", reqws.Into(nil), reqws.Into(handler)},
 		{"Into", reqws.Into(reqws.Each(nil)), reqws.Into(handler)},
 		{"IntoMailbox", reqws.IntoMailbox(nil), reqws.IntoMailbox(make(chan reqws.Message))},
+		{"IntoMailbox", reqws.IntoMailbox(nil), reqws.Into(handler)},
 		{"OnOpen", reqws.OnOpen(nil), reqws.OnOpen(func(*reqws.Response) reqws.Directive { return reqws.Cont() })},
 		{"MaxMessageSize", reqws.MaxMessageSize(-2), reqws.MaxMessageSize(-1)},
 		{"MaxMessageSize", reqws.MaxMessageSize(math.MinInt64), reqws.MaxMessageSize(math.MaxInt64)},
@@ -94,6 +107,11 @@ func TestWrongOptions(t *testing.T) {
 		{"CloseTimeout", reqws.CloseTimeout(-time.Second), reqws.CloseTimeout(0)},
 		{"Use", reqws.Use(nil), reqws.Use(step)},
 		{"Use", reqws.Use(step, nil, step), reqws.Use()},
+		{"UseOuter", reqws.UseOuter(step, nil), reqws.UseOuter(step)},
+		{"BaseURLFunc", reqws.BaseURLFunc(nil), reqws.BaseURL("")},
+		{"ProxyURL", reqws.ProxyURL(":"), reqws.Proxy(nil)},
+		{"RetryFunc", reqws.RetryFunc(nil), reqws.Retry(reqws.Never)},
+		{"RetryBackOff", reqws.RetryBackOff(nil), reqws.RetryDelay(func(int) time.Duration { return 0 })},
 	} {
 		for name, way := range ways {
 			t.Run(tc.name+"/"+name, func(t *testing.T) {
@@ -327,7 +345,8 @@ func TestAllOptionsTogether(t *testing.T) {
 	is.NoErr(reqws.New(
 		reqws.BaseURL(srv.URL), reqws.URL("/{name}"), reqws.Header("user_agent", "test"), reqws.Headers(http.Header{"X": {"y"}}),
 		reqws.Params(map[string]any{"a": 1}), reqws.Param("b", 2), reqws.PathParams(map[string]any{"name": "x"}), reqws.PathParamsStyle(reqws.Curly),
-		reqws.Method("GET"), reqws.Subprotocols("v1"), reqws.Auth(reqws.Bearer("token")),
+		reqws.Method("GET"), reqws.Body("text/plain", []byte("ignored")), reqws.JSONBody("ignored"), reqws.CookieJar(nil),
+		reqws.Subprotocols("v1"), reqws.SecretSubprotocol("secret"), reqws.Auth(reqws.Bearer("token")),
 		reqws.Into(reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })),
 		reqws.OnOpen(func(*reqws.Response) reqws.Directive { return reqws.Cont(reqws.Text("open")) }), reqws.AutoPong(true), reqws.MaxMessageSize(1<<20),
 		reqws.Redirect(true), reqws.RedirectTrusted(false), reqws.MaxRedirects(3), reqws.RedirectLogLevel(slog.LevelInfo),
@@ -337,7 +356,8 @@ func TestAllOptionsTogether(t *testing.T) {
 		reqws.DialContext(srv.DialContext), reqws.Proxy(func(*http.Request) (*url.URL, error) { return nil, nil }), reqws.ProxyHeader(http.Header{"X": {"y"}}),
 		reqws.HTTP2Settings(http.HTTP2Config{}), reqws.Compression(websocket.CompressionContextTakeover), reqws.Transport(nil),
 		reqws.WriteTimeout(time.Minute), reqws.CloseTimeout(time.Minute),
-		reqws.Use(func(next http.RoundTripper) http.RoundTripper { return next }), reqws.Options(reqws.Options()),
+		reqws.Use(func(next http.RoundTripper) http.RoundTripper { return next }),
+		reqws.UseOuter(func(next http.RoundTripper) http.RoundTripper { return next }), reqws.Options(reqws.Options()),
 	).Run(t.Context()))
 	got := srv.Requests()[0]
 	is.Equal(got.RequestURI, "/x?a=1&b=2")

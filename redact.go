@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // hiddenValue stands for what is not shown.
@@ -17,13 +19,14 @@ const hiddenValue = "REDACTED"
 // redacted returns what [Response].Request keeps of a request, with credentials
 // taken out. It lives as long as the connection does, so it holds no more than
 // that.
-func redacted(req *http.Request) *http.Request {
+func (c *config) redacted(req *http.Request) *http.Request {
 	u := &url.URL{
-		Scheme:   req.URL.Scheme,
-		Host:     req.URL.Host,
-		Path:     req.URL.Path,
-		RawPath:  req.URL.RawPath,
-		RawQuery: redactedQuery(req.URL.RawQuery),
+		Scheme:     req.URL.Scheme,
+		Host:       req.URL.Host,
+		Path:       req.URL.Path,
+		RawPath:    req.URL.RawPath,
+		ForceQuery: req.URL.ForceQuery,
+		RawQuery:   redactedQuery(req.URL.RawQuery),
 	}
 	return &http.Request{
 		Method:     req.Method,
@@ -31,14 +34,14 @@ func redacted(req *http.Request) *http.Request {
 		Proto:      req.Proto,
 		ProtoMajor: req.ProtoMajor,
 		ProtoMinor: req.ProtoMinor,
-		Header:     redactedHeader(req.Header),
+		Header:     c.redactedHeader(req.Header),
 		Host:       req.Host,
 	}
 }
 
 // redactedHeader copies h without the key of the handshake, into as little
 // memory as holds it.
-func redactedHeader(h http.Header) http.Header {
+func (c *config) redactedHeader(h http.Header) http.Header {
 	n := 0
 	for _, values := range h {
 		n += len(values)
@@ -49,10 +52,13 @@ func redactedHeader(h http.Header) http.Header {
 		if strings.EqualFold(name, "Sec-WebSocket-Key") {
 			continue
 		}
-		start := len(all)
+		start, secret := len(all), isSecretName(name)
 		for _, v := range values {
-			if isSecretName(name) {
+			switch {
+			case secret:
 				v = hiddenValue
+			case name == protocolHeader:
+				v = c.shownProtocols(v)
 			}
 			all = append(all, v)
 		}
@@ -81,19 +87,93 @@ func redactedQuery(raw string) string {
 	return strings.Join(pairs, "&")
 }
 
+// What the names of credentials are made of, at clouds, APIs and exchanges.
+var (
+	// Wherever they stand.
+	secretParts = []string{
+		"authorization", "authentication", "cookie", "token", "secret", "password", "passwd", "passphrase", "passcode",
+		"credential", "signature", "apikey", "accesskey", "privatekey", "authkey", "authcode", "connectionstring",
+		"session", "bearer", "jwt", "hmac", "oidcdata",
+	}
+	// At the end of a word: of Ocp-Apim-Subscription-Key, listenKey and X-BAPI-SIGN-TYPE.
+	secretEnds = []string{"key", "keys", "sign", "sig", "auth", "pass", "pwd", "psk", "otp", "dsn", "ticket", "assertion", "creds"}
+	// As the whole name.
+	secretNames = []string{
+		"code", "sid", "pin", "pw", "cred", "hash", "dpop", "samlresponse",
+		"header",         // AppSync's headers, in the query
+		"cst",            // IG's and Capital.com's session
+		"btseapi",        // BTSE
+		"xapplication",   // Betfair
+		"xhoneycombteam", // Honeycomb
+	}
+)
+
 // isSecretName tells from the name of a header or parameter that its value is a
 // credential, or may be one: it errs on that side.
 func isSecretName(name string) bool {
-	name = strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "", "[", "", "]", "").Replace(name))
-	for _, part := range []string{
-		"authorization", "cookie", "token", "secret", "password", "passwd", "passphrase", "credential",
-		"signature", "apikey", "accesskey", "privatekey", "authkey", "session", "bearer", "jwt",
-	} {
-		if strings.Contains(name, part) {
+	words := nameWords(name)
+	for _, word := range words {
+		word = strings.TrimRight(word, "0123456789")
+		if slices.ContainsFunc(secretEnds, func(end string) bool { return strings.HasSuffix(word, end) }) {
 			return true
 		}
 	}
-	return slices.Contains([]string{"key", "sig", "auth", "xauth", "pass", "pwd", "code", "sid", "otp"}, name)
+	whole := strings.Join(words, "")
+	return slices.Contains(secretNames, whole) ||
+		slices.ContainsFunc(secretParts, func(part string) bool { return strings.Contains(whole, part) })
+}
+
+// nameWords takes a name apart at all that is neither letter nor digit, and where a
+// capital follows a small letter. The words are in lower case.
+func nameWords(name string) []string {
+	var spaced strings.Builder
+	var last rune
+	for _, r := range name {
+		if unicode.IsUpper(r) && unicode.IsLower(last) {
+			spaced.WriteByte(' ')
+		}
+		spaced.WriteRune(unicode.ToLower(r))
+		last = r
+	}
+	return strings.FieldsFunc(spaced.String(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+}
+
+// plainWord matches what names of subprotocols are put together from: v4, k8s,
+// graphql, oneM2M, 2016. Random letters and digits are seldom so.
+var plainWord = regexp.MustCompile(`^[A-Z]*[a-z]*[A-Z]*[0-9]{0,4}[A-Z]*[a-z]*[A-Z]*$`)
+
+// isPlainProtocol tells a subprotocol that is a name from one that may carry a
+// credential, as where browsers are to send one: base64url.bearer.authorization.k8s.io.
+// and a token, or AppSync's header- and base64. A plain name has at most 64 characters, is
+// made of words of at most 20 (letters, with a number of up to four digits somewhere)
+// with . - _ + or / between them, and is by none of its words that of a credential.
+func isPlainProtocol(name string) bool {
+	if len(name) > 64 || isSecretName(name) || strings.HasPrefix(strings.ToLower(name), "header-") {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(name, func(r rune) bool { return strings.ContainsRune(".-_+/", r) }) {
+		if len(word) > 20 || !plainWord.MatchString(word) {
+			return false
+		}
+	}
+	return true
+}
+
+// hidesProtocol reports whether a subprotocol is, or may be, a credential.
+func (c *config) hidesProtocol(name string) bool {
+	return name == c.secretProtocol || !isPlainProtocol(name)
+}
+
+// shownProtocols writes a list of subprotocols without those that may be
+// credentials.
+func (c *config) shownProtocols(list string) string {
+	names := strings.Split(list, ",")
+	for i, name := range names {
+		if names[i] = strings.TrimSpace(name); c.hidesProtocol(names[i]) {
+			names[i] = hiddenValue
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // Format writes the Request for people with any verb: its URL template, and no
@@ -107,11 +187,41 @@ func (r Request) describe() string {
 	if r.c == nil {
 		return "reqws.Request{}"
 	}
-	u, err := url.Parse(r.c.url)
-	if err != nil {
-		return "reqws.Request{invalid URL}"
+	return "reqws.Request{" + shownTemplate(r.c.url) + "}"
+}
+
+// schemeAlone matches what begins a URL that lacks its slashes, or a user and a
+// password in front of a host.
+var schemeAlone = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+
+// shownTemplate writes what the option [URL] was given, without what may be secret:
+// nothing of what is no URL, since it may be a password that makes it none.
+func shownTemplate(raw string) string {
+	const invalid = "invalid URL"
+	ref := splitURL("URL", raw)
+	if strings.ContainsFunc(raw, unicode.IsControl) || ref.authority == "" && schemeAlone.MatchString(ref.path) {
+		return invalid
 	}
-	return "reqws.Request{" + safeURL(u) + "}"
+	u, err := url.Parse(ref.authority)
+	if err != nil || ref.authority != "" && (u.Hostname() == "" || defaultPorts[u.Scheme] == "") || ref.fragment != "" && isWebSocket(u) {
+		return invalid
+	}
+	behind := raw[len(ref.authority)+len(ref.path):]
+	switch {
+	case raw == "":
+		return safeURL(nil)
+	case u.User == nil && isCutOff(ref.path, behind):
+		return safeURL(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: ref.path, RawQuery: behind})
+	case ref.authority == "":
+		return ref.path
+	}
+	return u.Scheme + "://" + u.Host + ref.path
+}
+
+// isCutOff reports whether what stands for host and port may be the beginning of a
+// password that has a /, ? or # in it: then the @ that ends the userinfo is behind that.
+func isCutOff(path, behind string) bool {
+	return strings.Contains(path, "@") || strings.Trim(path, "/") == "" && strings.Contains(behind, "@")
 }
 
 // Format writes the Response for people with any verb: status, protocol and URL,

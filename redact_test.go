@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,6 +66,8 @@ func secrets() []Option {
 		Param("key", "canary"),
 		Auth(Basic("u", "canary")),
 		AWSSigV4(key),
+		SecretSubprotocol("canary"),
+		Body("text/plain", []byte("canary")),
 		ProxyHeader(http.Header{"Proxy-Authorization": {"canary"}}),
 		TLSConfig(&tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{[]byte("canary")}, PrivateKey: "canary"}}}),
 	}
@@ -137,6 +140,13 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		{"url port", []Option{URL("ws://u:canary/@host/")}, nil},
 		{"scheme", []Option{URL("ftp://u:canary@host/?canary")}, nil},
 		{"option", []Option{Header("X-A", "canary\n")}, nil},
+		{"option whose name is a line", []Option{Header("Authorization: Bearer canary", nil)}, nil},
+		{"option Subprotocols", []Option{Subprotocols("canary canary")}, nil},
+		{"option SecretSubprotocol", []Option{SecretSubprotocol("canary/canary")}, nil},
+		{"option Body", []Option{Body("canary canary", nil)}, nil},
+		{"option JSONBody", []Option{JSONBody(struct{ Canary any }{func() string { return "canary" }})}, nil},
+		{"option ProxyURL", []Option{ProxyURL("http://u:canary/@proxy:1")}, nil},
+		{"subprotocol", nil, []reqwstest.Option{reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol("v1, canary")))}},
 		{"auth", []Option{Auth(Bearer("canary\r"))}, nil},
 		{"step", []Option{Use(func(next http.RoundTripper) http.RoundTripper {
 			return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
@@ -186,22 +196,24 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 // What Response keeps of the request is small, and shares nothing with it.
 func TestRedacted(t *testing.T) {
 	is := is.New(t)
-	req, err := http.NewRequest("GET", "ws://u:canary@example.com/a%2Fb?x=1&Token=canary&X-Amz-Signature=canary&X-Amz-Date=d&flag&sig%6Eature=canary&%zz=1", nil)
+	req, err := http.NewRequest("GET", "ws://u:canary@example.com/a%2Fb?x=1&Token=canary&X-Amz-Signature=canary&X-Amz-Date=d&flag&sig%6Eature=canary&%zz=1&listenKey=canary&subscription-key=canary&symbol=x", nil)
 	is.NoErr(err)
 	req.Host = "virtual.example"
 	req.Header = http.Header{
 		"Authorization": {"canary"}, "Proxy-Authorization": {"canary"}, "Cookie": {"canary", "canary"}, "x-amz-security-token": {"canary"},
-		"X-Secret-Thing": {"canary"}, "X-Auth-Token": {"canary"}, "Sec-Websocket-Key": {"canary"}, "X-Room": {"go", "lang"}, "Sec-Websocket-Protocol": {"v1"},
+		"X-Secret-Thing": {"canary"}, "X-Auth-Token": {"canary"}, "Sec-Websocket-Key": {"canary"}, "X-Room": {"go", "lang"},
+		"Sec-Websocket-Protocol": {"v1, header-canary,v2"}, "Ocp-Apim-Subscription-Key": {"canary"}, "CB-ACCESS-SIGN": {"canary"},
 	}
-	got := redacted(req)
+	got := New().c.redacted(req)
 	hides(t, shown(got.Header)+got.URL.String())
 	is.Equal(got.Method, "GET")
 	is.Equal(got.Host, "virtual.example")
 	is.Equal(got.Proto, "HTTP/1.1")
-	is.Equal(got.URL.String(), "ws://example.com/a%2Fb?x=1&Token=REDACTED&X-Amz-Signature=REDACTED&X-Amz-Date=d&flag&sig%6Eature=REDACTED&%zz=1")
+	is.Equal(got.URL.String(), "ws://example.com/a%2Fb?x=1&Token=REDACTED&X-Amz-Signature=REDACTED&X-Amz-Date=d&flag&sig%6Eature=REDACTED&%zz=1&listenKey=REDACTED&subscription-key=REDACTED&symbol=x")
 	is.Equal(got.Header, http.Header{
 		"Authorization": {"REDACTED"}, "Proxy-Authorization": {"REDACTED"}, "Cookie": {"REDACTED", "REDACTED"}, "x-amz-security-token": {"REDACTED"},
-		"X-Secret-Thing": {"REDACTED"}, "X-Auth-Token": {"REDACTED"}, "X-Room": {"go", "lang"}, "Sec-Websocket-Protocol": {"v1"},
+		"X-Secret-Thing": {"REDACTED"}, "X-Auth-Token": {"REDACTED"}, "X-Room": {"go", "lang"},
+		"Sec-Websocket-Protocol": {"v1, REDACTED, v2"}, "Ocp-Apim-Subscription-Key": {"REDACTED"}, "CB-ACCESS-SIGN": {"REDACTED"},
 	})
 	got.Header["X-Room"][0] = "x"
 	_ = append(got.Header["X-Room"], "y")
@@ -210,18 +222,196 @@ func TestRedacted(t *testing.T) {
 	is.Equal(got.Context(), context.Background()) // no ctx, with all that it may hold
 }
 
+// Names of headers and parameters in which clouds, APIs and exchanges take
+// credentials, and names that must stay visible.
 func TestIsSecretName(t *testing.T) {
-	for _, name := range []string{"Authorization", "Proxy-Authorization", "Cookie", "X-API-Key", "api_key", "apikey", "key", "access_token", "X-Amz-Security-Token",
-		"X-Amz-Signature", "X-Amz-Credential", "client_secret", "Password", "sig", "X-CSRF-Token", "session_id", "X-Auth", "code"} {
-		if !isSecretName(name) {
-			t.Errorf("%s is secret", name)
+	for group, names := range map[string]string{
+		"HTTP":           "Authorization Proxy-Authorization Cookie Set-Cookie Authentication-Info X-CSRF-Token X-XSRF-TOKEN CSRFPreventionToken DPoP Idempotency-Key Signature Signature-Input",
+		"OAuth and SAML": "access_token refresh_token id_token client_secret client_assertion code code_verifier_token oauth_token oauth_signature oauth_consumer_key assertion SAMLResponse",
+		"AWS":            "X-Amz-Security-Token X-Amz-Signature X-Amz-Credential x-amz-access-token x-amzn-oidc-data x-amzn-oidc-accesstoken x-amz-customauthorizer-signature AWSAccessKeyId header",
+		"Azure":          "Ocp-Apim-Subscription-Key subscription-key X-Functions-Key x-functions-key api-key sig X-ZUMO-AUTH x-ms-authorization-auxiliary x-ms-encryption-key SharedAccessSignature ConnectionString aeg-sas-key aeg-sas-token X-MS-TOKEN-AAD-ACCESS-TOKEN",
+		"Google":         "key X-Goog-Api-Key X-Goog-Signature X-Goog-Credential X-Goog-Iam-Authorization-Token",
+		"other clouds":   "X-Auth-Token X-Auth-Key X-Auth-Email X-Auth-User-Service-Key X-Subject-Token X-Storage-Pass CF-Access-Client-Secret CF-Access-Jwt-Assertion X-Vault-Token X-Consul-Token X-Nomad-Token X-Registry-Auth Fastly-Key",
+		"monitoring":     "DD-API-KEY DD-APPLICATION-KEY X-Honeycomb-Team Lightstep-Access-Token X-SF-Token X-Insert-Key X-License-Key X-Query-Key X-Rollbar-Access-Token X-Sentry-Auth sentry_dsn",
+		"APIs":           "X-API-Key api_key apikey apiKey APIKEY xi-api-key X-RapidAPI-Key X-RapidAPI-Proxy-Secret X-Parse-REST-API-Key X-Parse-Session-Token X-Hasura-Admin-Secret X-Hasura-Access-Key PRIVATE-TOKEN JOB-TOKEN Circle-Token X-Plex-Token X-Shopify-Access-Token X-Shopify-Hmac-Sha256 X-Hub-Signature-256 Stripe-Signature X-Signature-Ed25519 X-GitHub-OTP appsecret_proof X-Redmine-API-Key X-Finnhub-Token ticket vncticket connectionToken sid session_id jwt auth auth_key auth_signature app_key apikey2",
+		"Binance":        "X-MBX-APIKEY listenKey signature",
+		"Coinbase":       "CB-ACCESS-KEY CB-ACCESS-SIGN CB-ACCESS-PASSPHRASE",
+		"Kraken":         "API-Key API-Sign",
+		"KuCoin":         "KC-API-KEY KC-API-SIGN KC-API-PASSPHRASE KC-API-PARTNER-SIGN token",
+		"OKX and Bitget": "OK-ACCESS-KEY OK-ACCESS-SIGN OK-ACCESS-PASSPHRASE ACCESS-KEY ACCESS-SIGN ACCESS-PASSPHRASE",
+		"Bybit":          "X-BAPI-API-KEY X-BAPI-SIGN X-BAPI-SIGN-TYPE api_key sign",
+		"Gate.io":        "KEY SIGN",
+		"HTX":            "AccessKeyId Signature",
+		"Bitfinex":       "bfx-apikey bfx-signature",
+		"Bitstamp":       "X-Auth X-Auth-Signature X-Auth-Nonce",
+		"Gemini":         "X-GEMINI-APIKEY X-GEMINI-SIGNATURE",
+		"BitMEX":         "api-key api-signature",
+		"more exchanges": "FTX-KEY FTX-SIGN X-BX-APIKEY X-BM-KEY X-BM-SIGN X-COINEX-KEY X-COINEX-SIGN X-MEXC-APIKEY X-TXC-APIKEY x-phemex-access-token x-phemex-request-signature validate-appkey validate-signature btse-api btse-sign X-BB-APIKEY DYDX-API-KEY DYDX-SIGNATURE DYDX-PASSPHRASE POLY_API_KEY POLY_SIGNATURE POLY_PASSPHRASE KALSHI-ACCESS-KEY KALSHI-ACCESS-SIGNATURE X-COINONE-SIGNATURE",
+		"brokers":        "APCA-API-KEY-ID APCA-API-SECRET-KEY CST X-SECURITY-TOKEN X-IG-API-KEY X-Application X-Authentication X-PrivateKey feedToken jwtToken",
+		"passwords":      "password Password passwd pass pwd pw pin otp passcode user_password db.password user[password] creds psk",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			if !isSecretName(name) {
+				t.Errorf("%s: %s is secret", group, name)
+			}
 		}
 	}
-	for _, name := range []string{"", "Host", "Origin", "User-Agent", "Accept", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders", "author", "keyboard", "room",
-		"Sec-WebSocket-Protocol", "language-code", "X-Request-Id"} {
-		if isSecretName(name) {
-			t.Errorf("%s is no secret", name)
+	for _, names := range []string{
+		"Host Origin Referer User-Agent Accept Accept-Encoding Content-Type Content-Length Cache-Control Pragma Range If-None-Match Date Via Forwarded X-Forwarded-For X-Request-Id X-Correlation-Id Traceparent",
+		"Sec-WebSocket-Version Sec-WebSocket-Protocol Sec-WebSocket-Extensions Sec-Fetch-Mode X-Requested-With Upgrade-Insecure-Requests",
+		"X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders X-Amz-Algorithm X-Amz-Target x-amz-content-sha256 X-Goog-Date x-ms-version X-GitHub-Api-Version OpenAI-Beta OpenAI-Organization",
+		"CB-ACCESS-TIMESTAMP CB-VERSION KC-API-TIMESTAMP X-BAPI-TIMESTAMP X-BAPI-RECV-WINDOW bfx-nonce X-GEMINI-PAYLOAD api-expires connectId",
+		"symbol symbols market markets interval limit depth streams stream channel topic timestamp version format compress speed room user id language-code country keyboard author authority passenger signal assigned designer keyframe codec model sample_rate language encoding",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			if isSecretName(name) {
+				t.Errorf("%s is no secret", name)
+			}
 		}
+	}
+	is.New(t).True(!isSecretName(""))
+}
+
+func TestIsPlainProtocol(t *testing.T) {
+	for _, name := range strings.Fields(`
+		chat superchat v1 graphql-ws graphql-transport-ws actioncable-v1-json aws-appsync-event-ws realtime openai-beta.realtime-v1
+		v4.channel.k8s.io v5.channel.k8s.io base64.channel.k8s.io v4.base64.channel.k8s.io SPDY/3.1+portforward.k8s.io
+		json.webpubsub.azure.v1 json.reliable.webpubsub.azure.v1 mqttv3.1 janus-protocol vite-hmr tty binary lws-mirror-protocol
+		MBWS.huawei.com soap wamp v12.stomp ocpp1.6 ocpp2.0.1 rfb sip notificationchannel-netapi-rest.openmobilealliance.org amqp mqtt jsflow
+		xmpp ship mielecloudconnect v10.pcp.sap.com v1.saltyrtc.org TLCP-2.0.0.lightstreamer.com bfcp tldp.softvelum.com opcua+uacp opcua+uajson
+		v1.swindon-lattice+json v1.usp mles-websocket coap sqlnet.oracle.com oneM2M.R2.0.json transit 2016.serverpush.dash.mpeg.org
+		2018.mmt.mpeg.org clue webrtc.softvelum.com cobra.v2.json drp hub.bsc.bacnet.org jmap t140 done collection-update text.ircv3.net
+		v3.penguin-stats.live+proto wamp.2.msgpack`) {
+		if !isPlainProtocol(name) {
+			t.Errorf("%s is a plain name", name)
+		}
+	}
+	for _, name := range strings.Fields(`
+		base64url.bearer.authorization.k8s.io.Y2FuYXJ5 base64UrlBearerAuthorization.eyJhbGciOiJIUzI1NiJ9 header-eyJob3N0IjoiYSJ9 header-e30 header-abc Header-abc
+		openai-insecure-api-key.sk-proj-abc eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln bearer.abc Bearer token access_token jwt.abc auth-abc ticket.abc
+		c2VjcmV0 dGhpcyBpcyBz aB3dE5gH1jK2mN4p x7Kp2mQ9 0123456789abcdef0123456789abcdef01234567 550e8400-e29b-41d4-a716-446655440000
+		sk-12345 v1.99999 tilde~name percent%41 abcdefghijklmnopqrstu`) {
+		if isPlainProtocol(name) {
+			t.Errorf("%s may be a credential", name)
+		}
+	}
+	is.New(t).True(!isPlainProtocol(strings.Repeat("chat-", 13)))
+	is.New(t).True(!isPlainProtocol("a b"))
+}
+
+// What a subprotocol carries is shown nowhere: not of those offered, not in an
+// error where the server sends one of them back.
+func TestSecretSubprotocolIsNotShown(t *testing.T) {
+	const token = "base64url.bearer.authorization.k8s.io.canary1234canary"
+	for _, given := range []Option{SecretSubprotocol("canary"), Subprotocols("v1", token), Header("Sec-WebSocket-Protocol", []string{"v1", token})} {
+		for _, tt := range []struct {
+			name, answer, err string
+		}{
+			{"chosen", "", ""},
+			{"the whole offer", "v1, ", "reqws: handshake: ws://example.com/: the server chose a Sec-WebSocket-Protocol that was not offered: v1, REDACTED"},
+			{"in another case", "x", "reqws: handshake: ws://example.com/: the server chose a Sec-WebSocket-Protocol that was not offered: REDACTED"},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				is := is.New(t)
+				r := New(URL("ws://example.com/"), given)
+				secret := r.c.secretProtocol
+				if secret == "" {
+					secret = token
+				}
+				answer := tt.answer + secret
+				if tt.answer == "x" {
+					answer = strings.ToUpper(secret[:1]) + secret[1:]
+					if r.c.secretProtocol != "" {
+						answer += "4canary5" // of which no part says that it is secret
+					}
+				}
+				srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol(answer))).Times(2))
+				r = r.With(DialContext(srv.DialContext))
+				conn, _, dialErr := r.Dial(t.Context())
+				resp, err := r.Do(t.Context())
+				if tt.err != "" {
+					is.Equal(err.Error(), tt.err)
+					is.Equal(dialErr.Error(), tt.err)
+					hides(t, shown(err))
+					return
+				}
+				is.NoErr(err)
+				is.NoErr(dialErr)
+				is.NoErr(conn.CloseNow())
+				is.NoErr(resp.CloseNow())
+				is.Equal(resp.Subprotocol, secret)
+				hides(t, shown(resp)+shown(*resp)+shown(r)+shown(resp.Request.Header))
+				is.True(strings.Contains(resp.Request.Header.Get("Sec-WebSocket-Protocol"), "REDACTED"))
+			})
+		}
+	}
+}
+
+// A Request shows its URL where it is one, and nothing where a password may be
+// what makes it another, or none.
+func TestShownURLOfARequest(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                                       "(no URL)",
+		"wss://example.com/rooms/:room?q#":       "invalid URL", // a # that lacks its escape
+		"wss://example.com:8443/rooms/:room?k=v": "wss://example.com:8443/rooms/:room",
+		"wss://u:canary@example.com/{room}/x":    "wss://example.com/{room}/x",
+		"wss://u:canary@example.com:1/@room":     "wss://example.com:1/@room",
+		"https://example.com/a#part":             "https://example.com/a",
+		"/rooms/:room":                           "/rooms/:room",
+		":room/x":                                ":room/x",
+		"rooms?x=canary":                         "rooms",
+		"wss://[::1]:80/a":                       "wss://[::1]:80/a",
+		"wss://example.com/@room":                "wss://example.com/REDACTED",
+		"wss://example.com:80/x?mail=a@b":        "wss://example.com:80/x",
+		"wss:/admin:canary@host":                 "invalid URL",
+		"wss:admin:canary@host":                  "invalid URL",
+		"admin:canary@host":                      "invalid URL",
+		"wss:///admin:canary@host/":              "invalid URL",
+		"//admin:canary@host/":                   "/REDACTED",
+		"/admin:canary@host/":                    "/REDACTED",
+		"wss://admin:12345678#canary@host/x":     "invalid URL",
+		"wss://admin:canary#@host/x":             "invalid URL",
+		"https://admin:1234#canary@host/x":       "https://REDACTED/REDACTED",
+		"wss://admin:1234/canary@host/x":         "wss://REDACTED/REDACTED",
+		"wss://admin:1234?canary@host/x":         "wss://REDACTED/REDACTED",
+		"wss://canary/x@host":                    "wss://REDACTED/REDACTED",
+		"canary://host":                          "invalid URL",
+		"wss://canary%zz@host/":                  "invalid URL",
+		"wss://example.com/\ncanary":             "invalid URL",
+		"wss://example.com:canary/":              "invalid URL",
+	} {
+		t.Run(raw, func(t *testing.T) {
+			is := is.New(t)
+			for _, r := range []*Request{New(URL(raw)), New(BaseURL("wss://u:canary@example.com/canary"), URL(raw))} {
+				is.Equal(fmt.Sprint(r), "reqws.Request{"+want+"}")
+				hides(t, shown(r))
+			}
+		})
+	}
+}
+
+// Nor does an error of such a URL show any of it, as far as the URL is what is wrong,
+// and later not the port and path that may be a password's.
+func TestErrorsOfAURLWithAPasswordInTheWrongPlace(t *testing.T) {
+	for _, raw := range []string{
+		"wss://admin:12345678#@host/x", "https://admin:12345678#@host/x", "wss:/admin:12345678@host", "wss:admin:12345678@host", "admin:12345678@host", "wss:///admin:12345678@host",
+		"//admin:12345678@host", "/admin:12345678@host", "wss://admin:12345678/@host", "wss://admin:1234/5678@host/", "wss://admin:1234?5678@host/", "ftp://admin:1234/5678@host/",
+		"wss://admin:12345678/@host", "12345678://host/", "wss://12345678/x@host/", "wss://u:12345678@h:99999/",
+	} {
+		t.Run(raw, func(t *testing.T) {
+			refuses := func(context.Context, string, string) (net.Conn, error) { return nil, syscall.EHOSTUNREACH }
+			for _, opts := range [][]Option{{URL(raw)}, {BaseURL(raw)}} {
+				_, err := New(append(opts, DialContext(refuses), Retry(Never), Proxy(nil))...).Do(t.Context())
+				if err == nil {
+					t.Fatal("no error")
+				}
+				for _, part := range []string{"1234", "5678"} {
+					if strings.Contains(err.Error(), part) {
+						t.Errorf("%v", err)
+					}
+				}
+			}
+		})
 	}
 }
 
@@ -232,6 +422,16 @@ func TestSafeURL(t *testing.T) {
 	is.Equal(safeURL(u), "wss://example.com:1/a%2Fb")
 	is.Equal(safeURL(&url.URL{Opaque: "canary"}), "(no URL)")
 	is.Equal(safeURL(nil), "(no URL)")
+	for raw, want := range map[string]string{
+		"wss://example.com:1/@room":     "wss://example.com/REDACTED",
+		"wss://admin:12/34@host/":       "wss://REDACTED/REDACTED",
+		"wss://admin:12/?34@host":       "wss://REDACTED/REDACTED",
+		"wss://example.com:1/x?mail=@b": "wss://example.com:1/x",
+	} {
+		u, err := url.Parse(raw)
+		is.NoErr(err)
+		is.Equal(safeURL(u), want)
+	}
 }
 
 func TestFail(t *testing.T) {

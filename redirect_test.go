@@ -1,8 +1,10 @@
 package reqws
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -65,6 +67,21 @@ func TestRedirects(t *testing.T) {
 		{name: "default port", hops: []to{{302, "http://example.com:80/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
 		{name: "userinfo and fragment dropped", hops: []to{{302, "http://u:p@example.com/b#c"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
 		{name: "escapes stay", hops: []to{{302, "/b%2Fc d/ü?e f=ü"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b%2Fc%20d/%C3%BC?e%20f=%C3%BC"}}},
+		{name: "a stray % in the path", hops: []to{{302, "/off/100%"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/off/100%25"}}},
+		{name: "a stray % in the query", hops: []to{{302, "?x=100%"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/x?x=100%"}}},
+		{name: "several of them", hops: []to{{302, "/%zz%4%2F%%41"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/%25zz%254%2F%25%41"}}},
+		{name: "a stray % in a relative path", hops: []to{{302, "50%/../b%"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/b%25"}}},
+		{name: "a stray % behind a host", hops: []to{{302, "//example.com/%?%"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/%25?%"}}},
+		{name: "a stray % in the fragment", hops: []to{{302, "/b#%"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "a stray % in the userinfo", hops: []to{{302, "http://u:100%@example.com/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "two @", hops: []to{{302, "http://u@v:p@example.com/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/b"}}},
+		{name: "@ in the path", hops: []to{{302, "http://example.com/@b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/@b"}}},
+		{name: "colon in the first segment", hops: []to{{302, "12:30/b"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/12:30/b"}}},
+		{name: "Latin-1", hops: []to{{302, "/caf\xe9?\xe9"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/caf%E9?%E9"}}},
+		{name: "what no path may hold", hops: []to{{302, "/\"<>[\\]^`{|}"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/%22%3C%3E%5B%5C%5D%5E%60%7B%7C%7D"}}},
+		{name: "a backslash is no slash", hops: []to{{302, "/\\other.example/"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/%5Cother.example/"}}},
+		{name: "a tab", hops: []to{{302, "/a\tb"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a%09b"}}},
+		{name: "? alone", hops: []to{{302, "?q"}, {302, "?"}}, want: []seen{{"example.com", "/a/x"}, {"example.com", "/a/x?q"}, {"example.com", "/a/x?"}}},
 		{name: "parameters are not put in again", opts: []Option{PathParams(map[string]any{"b": "no"}), Params(map[string]any{"q": 1}), Param("r", 2)},
 			hops: []to{{302, "/:b"}}, want: []seen{{"example.com", "/a/x?q=1&r=2"}, {"example.com", "/:b"}}},
 		{name: "ten", hops: ten, want: append([]seen{{"example.com", "/a/x"}}, tenSeen[1:]...)},
@@ -73,6 +90,10 @@ func TestRedirects(t *testing.T) {
 		{name: "unparsable", hops: []to{{302, "http://canary%zz/"}}, err: "the Location is no URL"},
 		{name: "port that is none", hops: []to{{302, "http://a:canary/"}}, err: "the Location is no URL: it cannot be parsed"},
 		{name: "no host", hops: []to{{302, "http:///x"}}, err: "the Location cannot be followed: it has no host"},
+		{name: "no host behind userinfo", hops: []to{{302, "//canary@/x"}}, err: "the Location cannot be followed: it has no host"},
+		{name: "three slashes", hops: []to{{302, "///canary/x"}}, err: "the Location cannot be followed: it has no host"},
+		{name: "stray % in the host", hops: []to{{302, "http://canary%/"}}, err: "the Location is no URL: it has a percent-encoding that is not valid"},
+		{name: "space in the host", hops: []to{{302, "http://can ary/"}}, err: "the Location is no URL: its host has a character that no host may have"},
 		{name: "scheme", hops: []to{{302, "ftp://example.com/"}}, err: "the Location has a scheme that cannot be followed"},
 		{name: "opaque", hops: []to{{302, "mailto:canary@example.com"}}, err: "the Location has a scheme that cannot be followed"},
 		{name: "opaque http", hops: []to{{302, "http:x"}}, err: "the Location cannot be followed: it has no host"},
@@ -144,7 +165,7 @@ func TestNotRedirected(t *testing.T) {
 
 func TestRedirectCredentials(t *testing.T) {
 	all := []string{"Authorization", "Cookie", "X-Api-Key"}
-	headers := Options(Header("Cookie", "a=canary"), Header("X-Api-Key", "canary"), Header("X-Room", "go"))
+	headers := Options(Header("Cookie", "a=canary"), Header("X-Api-Key", "canary"), Header("Origin", "https://example.com"))
 	userinfo := URL("ws://u:canary@example.com/")
 	tests := []struct {
 		name string
@@ -187,7 +208,7 @@ func TestRedirectCredentials(t *testing.T) {
 			var got [][]string
 			for i, r := range srv.Requests() {
 				got = append(got, credentials(r))
-				is.Equal(r.Header.Get("X-Room"), "go")
+				is.Equal(r.Header.Get("Origin"), "https://example.com")
 				if tt.want[i] == nil {
 					is.True(!bytes.Contains(r.Head, []byte("canary")))
 				}
@@ -208,6 +229,7 @@ func TestRedirectFromTLS(t *testing.T) {
 		{"https is wss", nil, "https://example.com/b", false},
 		{"to ws", nil, "ws://example.com/b", true},
 		{"http is ws", nil, "http://example.com/b", true},
+		{"another host", nil, "ws://other.example/b", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +243,8 @@ func TestRedirectFromTLS(t *testing.T) {
 			resp, err := New(opts...).Do(t.Context())
 			if tt.err {
 				is.True(err != nil)
-				is.Equal(err.Error(), "reqws: redirect: wss://example.com/: it leads from wss to ws, to ws://example.com/b, which RedirectTrusted alone permits")
+				is.True(strings.HasPrefix(err.Error(), "reqws: redirect: wss://example.com/: it leads from wss to ws, to ws://"))
+				is.True(strings.HasSuffix(err.Error(), "/b, which RedirectTrusted alone permits"))
 				return
 			}
 			is.NoErr(err)
@@ -238,6 +261,26 @@ func TestRedirectFromTLS(t *testing.T) {
 		defer resp.CloseNow()
 		is.Equal(open.Requests()[0].Header.Get("Authorization"), "Bearer t")
 	})
+	t.Run("from https to http", func(t *testing.T) {
+		for _, trusted := range []bool{false, true} {
+			is := is.New(t)
+			answer := reqwstest.Script(reqwstest.Respond(200, nil, "open"))
+			if !trusted {
+				answer = answer.Times(0)
+			}
+			open := reqwstest.NewMemory(t, answer)
+			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
+			resp, err := New(URL("https://example.com/"), RedirectTrusted(trusted), TLSConfig(srv.TLSConfig()),
+				DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
+			if !trusted {
+				is.True(err != nil)
+				is.Equal(err.Error(), "reqws: redirect: https://example.com/: it leads from https to http, to http://example.com/b, which RedirectTrusted alone permits")
+				continue
+			}
+			is.NoErr(err)
+			is.Equal(string(resp.Body), "open")
+		}
+	})
 	t.Run("from ws to wss is another origin", func(t *testing.T) {
 		is := is.New(t)
 		open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Redirect(301, "https://example.com/b")))
@@ -249,6 +292,167 @@ func TestRedirectFromTLS(t *testing.T) {
 		is.Equal(open.Requests()[0].Header.Get("Authorization"), "Bearer t")
 		is.Equal(srv.Requests()[0].Header.Get("Authorization"), "")
 	})
+}
+
+// To another origin go the headers that say what the client can do, and none that
+// might say who the user is.
+func TestRedirectHeaders(t *testing.T) {
+	stay := []string{
+		"X-Room", "X-User-Id", "Referer", "From", "Via", "Forwarded", "X-Forwarded-For", "Traceparent", "Baggage", "If-None-Match", "Range", "Date",
+		"X-Honeycomb-Team", "X-Parse-Application-Id", "x-lower", "X-Amz-Target", "Accept-Token",
+	}
+	travel := []string{
+		"Accept", "Accept-Charset", "accept-encoding", "Accept-Language", "Cache-Control", "Content-Type", "Content-Language", "Origin", "Pragma", "uSer-agent",
+	}
+	header := make(http.Header)
+	for _, name := range slices.Concat(stay, travel) {
+		header[name] = []string{"mine"}
+	}
+	outer := UseOuter(onHeader(func(h http.Header) {
+		h.Set("X-Outer", "mine")
+		h["x-outer-too"] = []string{"mine"}
+		h.Set("Authorization", "mine")
+	}))
+	stay = append(stay, "X-Outer", "x-outer-too", "Authorization")
+	for _, scheme := range []string{"ws", "http"} {
+		for _, trusted := range []bool{false, true} {
+			is := is.New(t)
+			last := reqwstest.Accept()
+			if scheme == "http" {
+				last = reqwstest.Respond(200, nil, "")
+			}
+			srv := reqwstest.NewMemory(t,
+				reqwstest.Script(reqwstest.Redirect(307, "/same")),
+				reqwstest.Script(reqwstest.Redirect(307, "//other.example/")),
+				reqwstest.Script(reqwstest.Redirect(307, "//example.com/back")),
+				reqwstest.Script(last))
+			resp, err := New(URL(scheme+"://example.com/"), Headers(header), outer, RedirectTrusted(trusted), DialContext(srv.DialContext)).Do(t.Context())
+			is.NoErr(err)
+			is.NoErr(resp.CloseNow())
+			for i, r := range srv.Requests() {
+				for _, name := range travel {
+					is.Equal(r.Header.Get(name), "mine")
+				}
+				for _, name := range stay {
+					if got := r.Header.Get(name) == "mine"; got != (trusted || i < 2) {
+						t.Errorf("request %d, trusted %v: %s is sent: %v", i, trusted, name, got)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Subprotocols that are, or may be, credentials are not offered to another origin.
+func TestRedirectSubprotocols(t *testing.T) {
+	const token = "base64url.bearer.authorization.k8s.io.Y2FuYXJ5"
+	for _, trusted := range []bool{false, true} {
+		for _, given := range []Option{
+			Options(Subprotocols("v4.channel.k8s.io", token), SecretSubprotocol("canary")),
+			Options(Header("Sec-WebSocket-Protocol", []string{"v4.channel.k8s.io", token}), SecretSubprotocol("canary")),
+			Options(Subprotocols("v4.channel.k8s.io", token, "canary"), SecretSubprotocol("canary")),
+		} {
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t,
+				reqwstest.Script(reqwstest.Redirect(302, "/same")),
+				reqwstest.Script(reqwstest.Redirect(302, "//other.example/")),
+				reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol("v4.channel.k8s.io"))))
+			resp, err := New(URL("ws://example.com/"), given, RedirectTrusted(trusted), DialContext(srv.DialContext)).Do(t.Context())
+			is.NoErr(err)
+			is.NoErr(resp.CloseNow())
+			all, plain := []string{"v4.channel.k8s.io", token, "canary"}, []string{"v4.channel.k8s.io"}
+			if trusted {
+				plain = all
+			}
+			is.Equal(offered(t, srv.Requests()[0]), all)
+			is.Equal(offered(t, srv.Requests()[1]), all)
+			is.Equal(offered(t, srv.Requests()[2]), plain)
+		}
+	}
+	t.Run("none left", func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Redirect(302, "//other.example/")), reqwstest.Script(reqwstest.Accept()))
+		resp, err := New(URL("ws://example.com/"), SecretSubprotocol("canary"), DialContext(srv.DialContext)).Do(t.Context())
+		is.NoErr(err)
+		is.NoErr(resp.CloseNow())
+		is.Equal(srv.Requests()[1].Header.Values("Sec-WebSocket-Protocol"), nil)
+	})
+}
+
+// A client certificate is for the origin it was given for.
+func TestRedirectClientCertificate(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		for _, callback := range []bool{false, true} {
+			is := is.New(t)
+			second := reqwstest.Script(reqwstest.ExpectTLSError())
+			if trusted {
+				second = reqwstest.Script(reqwstest.Accept())
+			}
+			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.RequireClientCert(),
+				reqwstest.Script(reqwstest.Redirect(302, "//localhost/")), second)
+			config := srv.TLSConfig()
+			config.ServerName = ""
+			if certificate := &config.Certificates[0]; callback {
+				config.Certificates = nil
+				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
+			}
+			resp, err := New(URL("wss://example.com/"), TLSConfig(config), RedirectTrusted(trusted), DialContext(srv.DialContext), Retry(Never)).Do(t.Context())
+			if !trusted {
+				is.True(err != nil)
+				is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://localhost/: "))
+				is.True(strings.Contains(err.Error(), "certificate required"))
+				continue
+			}
+			is.NoErr(err)
+			is.NoErr(resp.CloseNow())
+		}
+	}
+}
+
+// Neither a TLS session nor an HTTP/2 connection that was made with the certificate
+// is used where that is not to be shown.
+func TestForeignHopsShareNoConnection(t *testing.T) {
+	is := is.New(t)
+	trip := func(h *hop) *trip {
+		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), hopKey{}, h), "GET", "https://example.com/", nil)
+		is.NoErr(err)
+		config := &tls.Config{Certificates: make([]tls.Certificate, 1), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		return &trip{transport: newTransport(defaults().with([]Option{TLSConfig(config)})), req: req}
+	}
+	own, trusted, foreign := trip(&hop{}), trip(&hop{elsewhere: true}), trip(&hop{elsewhere: true, foreign: true})
+	is.Equal(own.origin(), trusted.origin())
+	is.True(own.origin() != foreign.origin())
+	is.True(trusted.serverTLS(nil).ClientSessionCache != nil)
+	is.Equal(len(trusted.serverTLS(nil).Certificates), 1)
+	is.Equal(foreign.serverTLS(nil).ClientSessionCache, nil)
+	is.Equal(len(foreign.serverTLS(nil).Certificates), 0)
+	is.Equal(len(foreign.tls.Certificates), 1) // the user's stays as it is
+}
+
+// A step of the user's own learns from Foreign what it is to keep back.
+func TestForeign(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		is := is.New(t)
+		var inside, outside []bool
+		note := func(seen *[]bool) Step {
+			return func(next http.RoundTripper) http.RoundTripper {
+				return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+					*seen = append(*seen, Foreign(req.Context()))
+					return next.RoundTrip(req)
+				})
+			}
+		}
+		srv := reqwstest.NewMemory(t,
+			reqwstest.Script(reqwstest.Redirect(302, "/same")),
+			reqwstest.Script(reqwstest.Redirect(302, "//other.example/")),
+			reqwstest.Script(reqwstest.Redirect(302, "//example.com/back")),
+			reqwstest.Script(reqwstest.Accept()))
+		resp, err := New(URL("ws://example.com/"), Use(note(&inside)), UseOuter(note(&outside)), RedirectTrusted(trusted), DialContext(srv.DialContext)).Do(t.Context())
+		is.NoErr(err)
+		is.NoErr(resp.CloseNow())
+		is.Equal(inside, []bool{false, false, !trusted, !trusted})
+		is.Equal(outside, []bool{false})
+	}
 }
 
 // The user's Host and Hostname are names of the first origin.
@@ -279,31 +483,52 @@ func TestRedirectOfPlainRequests(t *testing.T) {
 		status int
 		to     string
 		want   string
+		body   bool // is sent again
 	}{
-		{"GET", 301, "/b", "GET"},
-		{"POST", 301, "/b", "GET"},
-		{"POST", 302, "/b", "GET"},
-		{"PUT", 302, "/b", "PUT"},
-		{"POST", 303, "/b", "GET"},
-		{"PUT", 303, "/b", "GET"},
-		{"HEAD", 303, "/b", "HEAD"},
-		{"HEAD", 302, "/b", "HEAD"},
-		{"POST", 307, "/b", "POST"},
-		{"DELETE", 308, "/b", "DELETE"},
-		{"GET", 302, "http://example.com/b", "GET"},
+		{"GET", 301, "/b", "GET", true},
+		{"GET", 303, "/b", "GET", false},
+		{"POST", 301, "/b", "GET", false},
+		{"POST", 302, "/b", "GET", false},
+		{"PUT", 302, "/b", "PUT", true},
+		{"POST", 303, "/b", "GET", false},
+		{"PUT", 303, "/b", "GET", false},
+		{"HEAD", 303, "/b", "HEAD", false},
+		{"HEAD", 302, "/b", "HEAD", true},
+		{"POST", 307, "/b", "POST", true},
+		{"POST", 307, "http://other.example/b", "POST", true},
+		{"PATCH", 308, "/b", "PATCH", true},
+		{"DELETE", 308, "/b", "DELETE", true},
+		{"GET", 302, "http://example.com/b", "GET", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+http.StatusText(tt.status), func(t *testing.T) {
 			is := is.New(t)
 			srv := reqwstest.NewMemory(t,
 				reqwstest.Script(reqwstest.Redirect(tt.status, tt.to)),
+				reqwstest.Script(reqwstest.Redirect(307, "/c")), // what is gone stays gone
 				reqwstest.Script(reqwstest.Respond(200, nil, "")))
-			resp, err := New(URL("http://example.com/a"), Method(tt.method), DialContext(srv.DialContext)).Do(t.Context())
+			resp, err := New(URL("http://example.com/a"), Method(tt.method), DialContext(srv.DialContext), Body("text/x", []byte("body")),
+				Headers(http.Header{"content-encoding": {"x"}, "Content-Language": {"de"}, "Accept": {"text/y"}})).Do(t.Context())
 			is.NoErr(err)
 			is.Equal(resp.StatusCode, 200)
-			is.Equal(srv.Requests()[1].Method, tt.want)
-			is.Equal(srv.Requests()[1].RequestURI, "/b")
-			is.Equal(srv.Requests()[1].Header.Get("Upgrade"), "")
+			first := srv.Requests()[0]
+			is.Equal(string(first.Body), "body")
+			is.Equal(first.Header.Get("Content-Type"), "text/x")
+			for i, path := range []string{"/b", "/c"} {
+				got := srv.Requests()[i+1]
+				is.Equal(got.Method, tt.want)
+				is.Equal(got.RequestURI, path)
+				is.Equal(got.Header.Get("Upgrade"), "")
+				is.Equal(got.Header.Get("Accept"), "text/y")
+				is.Equal(string(got.Body) == "body", tt.body)
+				is.Equal(len(got.Body) == 0, !tt.body)
+				for name, value := range map[string]string{"Content-Type": "text/x", "Content-Encoding": "x", "Content-Language": "de", "Content-Length": "4"} {
+					if !tt.body {
+						value = ""
+					}
+					is.Equal(got.Header.Get(name), value)
+				}
+			}
 		})
 	}
 	t.Run("to ws", func(t *testing.T) {
@@ -377,4 +602,57 @@ func TestOrigin(t *testing.T) {
 // client.
 func TestForeignOutsideAnExecution(t *testing.T) {
 	is.New(t).True(!Foreign(context.Background()))
+}
+
+// A user's own Transport may answer with a Location that no server could send.
+func TestResolveLocation(t *testing.T) {
+	is := is.New(t)
+	h := &hop{url: &url.URL{Scheme: "wss", Host: "example.com", Path: "/a/x"}}
+	h.origin = h.url
+	for location, want := range map[string]string{
+		"/a\r\nX: y":   "wss://example.com/a%0D%0AX:%20y",
+		"/a?\x00\r\n1": "wss://example.com/a?%00%0D%0A1",
+		" \t/b\n":      "wss://example.com/b",
+		"#\n":          "wss://example.com/a/x",
+		"":             "wss://example.com/a/x",
+	} {
+		u, err := h.resolve(location)
+		is.NoErr(err)
+		is.Equal(u.String(), want)
+	}
+}
+
+// FuzzLocation resolves what a server may name as the next place. What is followed
+// is a request line and a Host that cannot break out of theirs, and reads back as it is.
+func FuzzLocation(f *testing.F) {
+	for _, s := range []string{"/off/100%", "?x=100%", "//u:100%@h/%zz", "12:30/../b#c", "http://[::1%25eth0]:80/\xe9\\", "///x", "https:x", "\t/a\r\n b?%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, location string) {
+		for _, base := range []string{"ws://example.com/a/x?q", "https://bücher.example:8443/%2F/"} {
+			from, err := url.Parse(base)
+			if err != nil || normalize(from) != nil {
+				t.Fatal(err)
+			}
+			h := &hop{url: from, origin: from}
+			u, err := h.resolve(location)
+			if err != nil {
+				continue
+			}
+			if isWebSocket(u) != isWebSocket(from) || u.User != nil || u.Fragment != "" || u.Hostname() == "" {
+				t.Fatalf("%q leads to %q", location, u)
+			}
+			read, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + u.RequestURI() + " HTTP/1.1\r\nHost: " + u.Host + "\r\n\r\n")))
+			if err != nil {
+				t.Fatalf("%q: GET %q with Host %q: %v", location, u.RequestURI(), u.Host, err)
+			}
+			if read.RequestURI != u.RequestURI() || read.Host != u.Host {
+				t.Fatalf("%q: %q with Host %q arrives as %q with %q", location, u.RequestURI(), u.Host, read.RequestURI, read.Host)
+			}
+			again, err := h.resolve(u.String())
+			if err != nil || again.String() != u.String() {
+				t.Fatalf("%q leads to %q, and that to %q, %v", location, u, again, err)
+			}
+		}
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/coder/websocket"
 )
@@ -39,19 +40,27 @@ func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 
 // chain puts the steps in their order, the outermost first, around the
 // handshake. All that is inside retry runs again on each attempt, and all that is
-// inside followRedirects on each hop.
+// inside followRedirects on each hop. handshake.note stands in front of the steps that
+// may be anyone's.
 func (c *config) chain(handshake *opener) http.RoundTripper {
-	steps := []Step{
-		retry(c),
-		followRedirects(c),
-		resolveURL(c),
-		setHeaders(c),
-		authenticate(c),
-		handshake.note,
-	}
-	steps = append(steps, c.steps...)
-	steps = append(steps, sign(c))
-
+	steps := slices.Concat(
+		[]Step{handshake.note},
+		c.outerSteps,
+		[]Step{
+			retry(c),
+			followRedirects(c),
+			resolveURL(c),
+			setHeaders(c),
+			cookies(c),
+			authenticate(c),
+			handshake.note,
+		},
+		c.steps,
+		[]Step{
+			sign(c),
+			spell(c),
+		},
+	)
 	var rt http.RoundTripper = handshake
 	for i := len(steps) - 1; i >= 0; i-- {
 		rt = wrap("request", steps[i], rt)
@@ -111,6 +120,7 @@ func (r *Request) Run(ctx context.Context, opts ...Option) error {
 // groups into and life (see the package page for the groups) have no effect on it, but
 // for [MaxMessageSize], and the [Response] only tells of the handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError].
 func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
-	c := r.c.with(opts)
+	c := *r.c.with(opts)
+	c.dials = true
 	return c.dial(ctx)
 }

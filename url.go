@@ -26,7 +26,7 @@ func resolveURL(c *config) Step {
 			}
 			u, pattern, err := c.resolve()
 			if err != nil {
-				return nil, fail("url", u, err)
+				return nil, fail("url", nil, err) // what looks like host or port may be a password
 			}
 			h.user, u.User = u.User, nil
 			h.url, h.origin, h.method = u, u, c.method

@@ -1,0 +1,101 @@
+package reqws
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+// answers is a step that answers in place of the server.
+func answers(status int) Step {
+	return func(http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: status, Proto: "HTTP/1.1"}, nil
+		})
+	}
+}
+
+// Outer steps are around the retries and redirects of an execution, in the order
+// in which they are given; those of Use are run by each of these.
+func TestUseOuter(t *testing.T) {
+	is := is.New(t)
+	var log []string
+	mark := func(name string) Step {
+		return func(next http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				log = append(log, name+" "+req.URL.String())
+				resp, err := next.RoundTrip(req)
+				if err == nil {
+					log = append(log, name+" "+http.StatusText(resp.StatusCode)+" "+resp.Request.URL.String())
+				}
+				return resp, err
+			})
+		}
+	}
+	srv := reqwstest.NewMemory(t,
+		reqwstest.Script(reqwstest.Refuse(503, nil, "")),
+		reqwstest.Script(reqwstest.Redirect(302, "/b")),
+		reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hi"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")))
+	var frames []string
+	err := New(URL("ws://example.com/a"), UseOuter(mark("first"), mark("second")), Use(mark("inner")), DialContext(srv.DialContext), Logger(nil),
+		RetryDelay(func(int) time.Duration { return 0 }),
+	).With(UseOuter(mark("third"))).Run(t.Context(), Into(Each(func(f Frame) Directive {
+		frames = append(frames, f.Text())
+		return Cont()
+	})))
+	is.NoErr(err)
+	is.Equal(frames, []string{"hi", ""})
+	is.Equal(log, []string{
+		"first ", "second ", "third ",
+		"inner ws://example.com/a", "inner Service Unavailable ws://example.com/a",
+		"inner ws://example.com/a", "inner Found ws://example.com/a",
+		"inner ws://example.com/b", "inner Switching Protocols ws://example.com/b",
+		"third Switching Protocols ws://example.com/b", "second Switching Protocols ws://example.com/b", "first Switching Protocols ws://example.com/b",
+	})
+}
+
+// An outer step may answer by itself, as a cache or a circuit breaker does: its
+// answer counts as the server's.
+func TestOuterStepThatAnswers(t *testing.T) {
+	broken := errors.New("the circuit is open")
+	tests := []struct {
+		name, url string
+		step      Step
+		status    int
+		err       string
+	}{
+		{"refusal", "ws://example.com/x", answers(401), 401, "reqws: handshake: ws://example.com/x: refused with status 401"},
+		{"no connection", "ws://example.com/x", answers(200), 0, "reqws: handshake: ws://example.com/x: a step answered with status 200, but opened no connection"},
+		{"plain", "http://example.com/x", answers(200), 200, ""},
+		{"error", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, broken })
+		}, 0, "reqws: request: (no URL): the circuit is open"},
+		{"nothing", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, nil })
+		}, 0, "reqws: request: (no URL): a step returned neither an answer nor an error"},
+		{"no step", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper { return nil }, 0, "a step returned nil in place of an http.RoundTripper"},
+		{"no URL", "", answers(200), 0, "reqws: url: (no URL): option URL: it is missing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			is := is.New(t)
+			resp, err := New(URL(tt.url), HTTPErrors(RaiseErrors), UseOuter(tt.step)).Do(t.Context())
+			if tt.err != "" {
+				is.True(err != nil)
+				is.True(strings.Contains(err.Error(), tt.err))
+				is.Equal(errors.Is(err, broken), tt.name == "error")
+				var refused *HTTPError
+				is.Equal(errors.As(err, &refused) && refused.StatusCode == tt.status, tt.status != 0)
+				return
+			}
+			is.NoErr(err)
+			is.Equal(resp.StatusCode, tt.status)
+		})
+	}
+}
