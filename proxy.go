@@ -75,9 +75,12 @@ func checkProxy(u *url.URL) error {
 	if u.Hostname() == "" {
 		return errors.New("the proxy's URL has no host")
 	}
+	if isCutOff(u.Path, u.RawQuery+"#"+u.Fragment) {
+		return errors.New("the proxy's URL has an @ behind its host; in a password a / is written %2F, a ? %3F and a # %23")
+	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return fmt.Errorf("%s is no port", port)
+			return errors.New("the port of the proxy's URL is none of 1 to 65535") // not shown: it may be a password
 		}
 	}
 	if isSOCKS(u) && u.User != nil {
@@ -97,10 +100,14 @@ func (t *trip) chooseProxy() error {
 	if err != nil {
 		return fmt.Errorf("choosing it: %w", withoutURL(err))
 	}
-	if via != nil {
-		t.via, err = via, checkProxy(via)
+	if via == nil {
+		return nil
 	}
-	return err
+	if err := checkProxy(via); err != nil {
+		return err // without its name, which may not be what it looks like
+	}
+	t.via = via
+	return nil
 }
 
 // proxyName is how errors call a proxy: without its credentials.

@@ -499,3 +499,13 @@ func TestPlainThroughProxies(t *testing.T) {
 		is.Equal(err.Error(), "reqws: proxy: http://host/p: proxy http://proxy: dial tcp: connection refused")
 	})
 }
+
+// A port may be the beginning of a password.
+func TestProxyPortIsNotShown(t *testing.T) {
+	is := is.New(t)
+	_, err := parseProxy("http://user:12345678@proxy:99999")
+	is.True(err != nil)
+	_, err = parseProxy("http://user:12345678#@proxy")
+	is.True(err != nil)
+	is.True(!strings.Contains(err.Error(), "1234"))
+}
