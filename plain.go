@@ -3,8 +3,11 @@ package reqws
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 )
 
 // plain performs an ordinary HTTP exchange: net/http does, over connections made
@@ -41,7 +44,16 @@ func (t *trip) plain() (*http.Response, error) {
 		return nil, known
 	}
 	t.enter(phaseRequest)
-	return nil, t.fail(t.req.Context(), err)
+	return nil, t.fail(t.req.Context(), lostBefore(err))
+}
+
+// lostBefore gives a kind to the error that net/http has where the server closes a
+// connection before the request is on its way, and which says that it was idle.
+func lostBefore(err error) error {
+	if strings.HasSuffix(err.Error(), "server closed idle connection") {
+		return fmt.Errorf("the connection was closed before the request was sent: %w", io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
 // forward sends the request to the proxy itself, with the whole URL in it (RFC

@@ -1,12 +1,16 @@
 package reqws
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,6 +85,45 @@ func TestBodyIsSentAgain(t *testing.T) {
 		is.Equal(string(r.Body), "whole")
 		is.Equal(r.Method, "PUT")
 	}
+}
+
+// closedConn says when it has been closed.
+type closedConn struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *closedConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// A server that hangs up before net/http has begun to write is tried again as one
+// that does so later.
+func TestPlainConnectionThatIsClosedAtOnce(t *testing.T) {
+	is := is.New(t)
+	reqwstest.NoLeaks(t)
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Drop()), reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	var first *closedConn
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := srv.DialContext(ctx, network, addr)
+		if first == nil && err == nil {
+			first = &closedConn{Conn: conn, closed: make(chan struct{})}
+			return first, nil
+		}
+		return conn, err
+	}
+	waits := func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			return next.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+				GotConn: func(httptrace.GotConnInfo) { <-first.closed },
+			})))
+		})
+	}
+	resp, err := New(URL("http://example.com/"), DialContext(dial), Use(waits), Logger(nil), RetryDelay(func(int) time.Duration { return 0 })).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(resp.StatusCode, 200)
 }
 
 // A handshake has no body, whatever the Request has for plain URLs.

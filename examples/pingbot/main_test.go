@@ -93,7 +93,7 @@ func TestTalk(t *testing.T) {
 			append([]reqwstest.Step{reqwstest.Accept(reqwstest.WithSubprotocol("chat.v1"))}, bye...),
 			0, lines("connected: HTTP/1.1, subprotocol chat.v1", `← close 1000 "bye"`, "", "answered 0 pings and 0 messages"), ""},
 		{"a bad subprotocol", []string{"-subprotocol", "a b"}, nil,
-			exitFailed, "", "pingbot: reqws: option Subprotocols: \"a b\" is no token\n"},
+			exitFailed, "", "pingbot: reqws: option Subprotocols: name 1 is no token\n"},
 		{"the server goes away", nil,
 			[]reqwstest.Step{reqwstest.Accept(), reqwstest.SendClose(1001, "restart"), reqwstest.ExpectClose(1001, "")},
 			exitFailed, lines("connected: HTTP/1.1", `← close 1001 "restart"`, "", "answered 0 pings and 0 messages"),
