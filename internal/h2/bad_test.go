@@ -340,11 +340,21 @@ func TestErrorTexts(t *testing.T) {
 		"http2: connection error: FLOW_CONTROL_ERROR: why":      ConnError{http2.ErrCodeFlowControl, "why"},
 		"http2: the server is going away: NO_ERROR":             GoAwayError{},
 		`http2: the server is going away: NO_ERROR: "restart"`:  GoAwayError{Debug: "restart"},
+		`http2: the server is going away: NO_ERROR: "max_age"`:  GoAwayError{Debug: "max_age"},
 		"http2: stream reset by the server: unknown error code": StreamError{Code: 99},
 	} {
 		is.True(strings.HasPrefix(err.Error(), want))
 	}
+	for _, debug := range []string{"t0ken", "authorization: Bearer secret", "a b c d e f", strings.Repeat("x", 1000), "two\nlines"} {
+		is.Equal(GoAwayError{Debug: debug}.Error(), "http2: the server is going away: NO_ERROR")
+	}
 	is.Equal(errorToken("x_", 99), "x_unknown")
 	is.True(!errors.Is(StreamError{http2.ErrCodeRefusedStream, "by this side"}, ErrNotProcessed))
 	is.True(errors.Is(fmt.Errorf("x: %w", StreamError{Code: http2.ErrCodeRefusedStream}), ErrNotProcessed))
+	for _, err := range []error{StreamError{Code: http2.ErrCodeHTTP11Required}, GoAwayError{Code: http2.ErrCodeHTTP11Required}} {
+		is.True(errors.Is(err, ErrHTTP11Required))
+		is.True(!errors.Is(err, ErrNotProcessed))
+	}
+	is.True(!errors.Is(StreamError{http2.ErrCodeHTTP11Required, "by this side"}, ErrHTTP11Required))
+	is.True(!errors.Is(GoAwayError{}, ErrHTTP11Required))
 }

@@ -230,7 +230,10 @@ func (c *Conn) lost(err error) {
 	err = fmt.Errorf("http2: connection lost: %w", err)
 	c.mu.Lock()
 	if c.goAway != nil {
-		err = fmt.Errorf("%w (after GOAWAY with %v %q)", err, c.goAway.Code, c.goAway.Debug)
+		err = fmt.Errorf("%w (after GOAWAY with %s)", err, c.goAway.reason())
+		if c.goAway.Code == http2.ErrCodeHTTP11Required {
+			err = fmt.Errorf("%w: %w", ErrHTTP11Required, err)
+		}
 	}
 	c.socketFailed = true
 	streams, last := c.shutdown(err, farewell{})

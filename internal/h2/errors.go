@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"golang.org/x/net/http2"
@@ -25,6 +26,10 @@ var (
 	// a SETTINGS frame, such as an HTTP/1.1 response.
 	ErrNotHTTP2 = errors.New("http2: the server does not speak HTTP/2")
 
+	// ErrHTTP11Required marks (by errors.Is) the failures with which the server asks for HTTP/1.1
+	// (HTTP_1_1_REQUIRED: RFC 9113, section 7).
+	ErrHTTP11Required = errors.New("http2: the server requires HTTP/1.1")
+
 	// ErrPingTimeout ends a connection whose peer was silent and did not answer a PING.
 	ErrPingTimeout = errors.New("no answer to a keepalive ping")
 )
@@ -43,9 +48,11 @@ func (e StreamError) Error() string {
 	return fmt.Sprintf("http2: stream reset: %v: %s", e.Code, e.Reason)
 }
 
-// Is reports a stream refused by the peer as ErrNotProcessed.
+// Is reports a stream refused by the peer as ErrNotProcessed, and one for which it wants
+// HTTP/1.1 as ErrHTTP11Required.
 func (e StreamError) Is(target error) bool {
-	return target == ErrNotProcessed && e.Code == http2.ErrCodeRefusedStream && e.Reason == ""
+	return e.Reason == "" && (target == ErrNotProcessed && e.Code == http2.ErrCodeRefusedStream ||
+		target == ErrHTTP11Required && e.Code == http2.ErrCodeHTTP11Required)
 }
 
 // ConnError ends a connection whose peer broke the protocol: Code is what the GOAWAY sent to it
@@ -60,7 +67,8 @@ func (e ConnError) Error() string {
 }
 
 // GoAwayError ends the streams that a GOAWAY of the peer says it will not process, and is the
-// answer to a Connect after that GOAWAY. It is ErrNotProcessed to errors.Is.
+// answer to a Connect after that GOAWAY. It is ErrNotProcessed to errors.Is; one that asks for
+// HTTP/1.1 is ErrHTTP11Required in place of that, since HTTP/2 will not do another time either.
 type GoAwayError struct {
 	LastStreamID uint32
 	Code         http2.ErrCode
@@ -68,14 +76,26 @@ type GoAwayError struct {
 }
 
 func (e GoAwayError) Error() string {
-	if e.Debug == "" {
-		return fmt.Sprintf("http2: the server is going away: %v", e.Code)
-	}
-	return fmt.Sprintf("http2: the server is going away: %v: %q", e.Code, e.Debug)
+	return "http2: the server is going away: " + e.reason()
 }
 
-// Is reports every GoAwayError as ErrNotProcessed.
-func (e GoAwayError) Is(target error) bool { return target == ErrNotProcessed }
+// reason shows debug data that is a few plain words: other may hold what the request said.
+func (e GoAwayError) reason() string {
+	if len(e.Debug) > 40 || !plainWords.MatchString(e.Debug) {
+		return e.Code.String()
+	}
+	return fmt.Sprintf("%v: %q", e.Code, e.Debug)
+}
+
+var plainWords = regexp.MustCompile(`^[A-Za-z]+([ _-][A-Za-z]+){0,4}$`)
+
+// Is implements what is said at the type.
+func (e GoAwayError) Is(target error) bool {
+	if e.Code == http2.ErrCodeHTTP11Required {
+		return target == ErrHTTP11Required
+	}
+	return target == ErrNotProcessed
+}
 
 // streamFault is what the frame handlers return when the peer broke the rules on one stream.
 type streamFault struct {

@@ -86,6 +86,9 @@ func (c *Conn) reason(err error) error {
 
 // readFrames returns the error that ends the connection.
 func (c *Conn) readFrames() error {
+	if err := c.recognise(); err != nil {
+		return err
+	}
 	fh, err := c.fr.ReadFrameHeader()
 	if err == nil && (fh.Type != http2.FrameSettings || fh.Flags.Has(http2.FlagSettingsAck)) {
 		err = connError(http2.ErrCodeProtocol, "the first frame is %v, not SETTINGS", fh.Type)
@@ -100,6 +103,20 @@ func (c *Conn) readFrames() error {
 		}
 	}
 	return err
+}
+
+// recognise says what the peer speaks, if it begins as in TLS (an alert or a handshake record) or
+// in HTTP/1: the Framer would wait for a frame of that length.
+func (c *Conn) recognise() error {
+	switch b, err := c.in.br.Peek(2); {
+	case err != nil:
+		return err
+	case (b[0] == 0x15 || b[0] == 0x16) && b[1] == 3:
+		return fmt.Errorf("%w: %w", ErrNotHTTP2, connError(http2.ErrCodeProtocol, "it answered in TLS"))
+	case string(b) == "HT":
+		return fmt.Errorf("%w: %w", ErrNotHTTP2, connError(http2.ErrCodeProtocol, "it answered in HTTP/1"))
+	}
+	return nil
 }
 
 // framerError translates what the Framer reports; socket errors stay as they are.
