@@ -36,10 +36,17 @@ func userinfo(u *url.Userinfo) Step {
 }
 
 // wrap applies a step that may be anyone's: one that returns nothing fails the
-// request, in the phase given, in place of panicking.
+// request, in the phase given, in place of panicking, and so does one that answers
+// nothing.
 func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	if rt := s(next); !isNil(rt) {
-		return rt
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			resp, err := answerOf(rt, req)
+			if err != nil && req.URL.Host != "" {
+				err = fail(phase, req.URL, err)
+			}
+			return resp, err
+		})
 	}
 	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		return nil, fail(phase, req.URL, errors.New("a step returned nil in place of an http.RoundTripper"))

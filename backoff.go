@@ -120,7 +120,7 @@ func retry(c *config) Step {
 // isOpen tells an answer that opened a WebSocket: 101, or over HTTP/2 any 2xx that
 // the handshake let through.
 func isOpen(req *http.Request, resp *http.Response) bool {
-	return resp != nil && isWebSocket(req.URL) && resp.StatusCode < 300
+	return resp != nil && isWebSocket(req.URL) && opensWebSocket(resp)
 }
 
 func (c *config) decide(req *http.Request, resp *http.Response, err error) RetryDecision {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 )
 
@@ -14,7 +15,7 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 	resp := a.resp
 	failed := resp.StatusCode >= 400
 	if failed && raise {
-		s.finish(a.refuse(resp.requestURL()))
+		s.finish(a.refuse(s.life))
 		return nil, resp, nil
 	}
 	s.mu.Lock()
@@ -42,7 +43,7 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 // readBody reads all of a body, which must not be larger than most, unless that
 // is negative.
 func readBody(body io.Reader, most int64) ([]byte, error) {
-	if most < 0 {
+	if most < 0 || most == math.MaxInt64 { // which has no successor
 		return io.ReadAll(body)
 	}
 	data, err := io.ReadAll(io.LimitReader(body, most+1))
@@ -101,7 +102,7 @@ func (s *stream) bodyFailed(err error) error {
 	case s.life.Err() != nil: // which the body may learn first
 		return s.lifeError()
 	}
-	return err
+	return unquoted(err)
 }
 
 // closeBody ends a plain answer, cleanly.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"syscall"
@@ -89,6 +90,17 @@ func TestPlainChunks(t *testing.T) {
 			}
 			is.Equal(body.String(), "one two three")
 		})
+	}
+}
+
+// No size is too large for MaxMessageSize.
+func TestPlainBodyWithinAnySize(t *testing.T) {
+	for _, most := range []int64{-1, 9, math.MaxInt64 - 1, math.MaxInt64} {
+		is := is.New(t)
+		srv := reqwstest.New(t, reqwstest.Script(reqwstest.Respond(200, nil, "all of it")))
+		resp, err := plain(srv, reqws.MaxMessageSize(most)).Do(t.Context())
+		is.NoErr(err)
+		is.Equal(string(resp.Body), "all of it")
 	}
 }
 

@@ -197,3 +197,13 @@ func asciiHost(host string) (string, error) {
 	}
 	return ascii, nil
 }
+
+// withoutZone takes the zone off an IPv6 address in brackets: it says something to
+// this machine alone (RFC 6874, section 1).
+func withoutZone(host string) string {
+	zone, end := strings.IndexByte(host, '%'), strings.IndexByte(host, ']')
+	if zone < 0 || end < zone {
+		return host
+	}
+	return host[:zone] + host[end:]
+}

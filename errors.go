@@ -28,17 +28,46 @@ var (
 )
 
 // HTTPError is an HTTP answer as an error: a refused handshake, or a plain HTTP
-// status of 400 and above.
+// status of 400 and above. Its text has the first two lines of the body, at most
+// 200 bytes and printable; what the request had of credentials is taken out of them.
 type HTTPError struct {
 	StatusCode int
 	Header     http.Header
-	Body       []byte // its first 1 MiB
+	Body       []byte // its first 1 MiB, or what had come of it after a second
+	URL        string // what answered, without userinfo and query
 
-	phase, url string
+	phase, says string
 }
 
 func (e *HTTPError) Error() string {
-	return fmt.Sprintf("reqws: %s: %s: refused with status %d %s", cmp.Or(e.phase, phaseRequest), e.url, e.StatusCode, http.StatusText(e.StatusCode))
+	return fmt.Sprintf("reqws: %s: %s: refused with status %s", cmp.Or(e.phase, phaseRequest), e.URL, statusAnd(e.StatusCode, e.says))
+}
+
+// ProxyError is the answer of an http or https proxy that opens no way to the
+// server. It is no [HTTPError]: that is the answer of the server, which was never
+// reached. What is in its text is as there.
+type ProxyError struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte // its first 1 MiB, or what had come of it after a second
+
+	says string
+}
+
+func (e *ProxyError) Error() string {
+	return "refused to connect: " + statusAnd(e.StatusCode, e.says)
+}
+
+// Retryable tells the retry step which refusals may pass.
+func (e *ProxyError) Retryable() bool { return isTransientStatus(e.StatusCode) }
+
+// statusAnd writes a status, and what its body says.
+func statusAnd(code int, says string) string {
+	status := strings.TrimSpace(fmt.Sprint(code, " ", http.StatusText(code)))
+	if says == "" {
+		return status
+	}
+	return status + ": " + says
 }
 
 // ProtocolError is a violation of RFC 6455 or RFC 7692: by the peer, or in a
@@ -108,3 +137,31 @@ func safeURL(u *url.URL) string {
 	s := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return s.String()
 }
+
+// unquoted takes out of the text of an error of net/http what it quotes of the
+// peer's answer, where it is about that.
+func unquoted(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if !strings.Contains(text, "malformed ") && !strings.Contains(text, "transport connection broken") && !strings.Contains(text, "server sent GOAWAY") {
+		return err
+	}
+	end := len(text)
+	for _, before := range []string{`"`, "header line:", "header initial line:", "encoding:", "; got", ", debug="} {
+		if i := strings.Index(text, before); i >= 0 {
+			end = min(end, i)
+		}
+	}
+	return &quiet{strings.TrimRight(text[:end], " :"), err}
+}
+
+// quiet is an error in other words.
+type quiet struct {
+	text string
+	err  error
+}
+
+func (e *quiet) Error() string { return e.text }
+func (e *quiet) Unwrap() error { return e.err }

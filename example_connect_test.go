@@ -246,6 +246,27 @@ func ExampleProxyHeader() {
 	// <nil>
 }
 
+func ExampleProxyError() {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "who are you?", http.StatusProxyAuthRequired)
+	}))
+	defer proxy.Close()
+
+	err := reqws.New(
+		reqws.URL("ws://outside.example"),
+		reqws.ProxyURL(proxy.URL),
+		show,
+	).Run(context.Background())
+	var refused *reqws.ProxyError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.StatusCode)
+	}
+	fmt.Println(strings.Replace(err.Error(), proxy.URL, "http://proxy:3128", 1))
+	// Output:
+	// 407
+	// reqws: proxy: ws://outside.example/: proxy http://proxy:3128: refused to connect: 407 Proxy Authentication Required: who are you?
+}
+
 func ExampleCompression() {
 	srv := greeter((*httptest.Server).Start)
 	defer srv.Close()

@@ -87,6 +87,11 @@ func (s *exampleServer) refusal() (status int, location string) {
 // open executes r and says what came of it.
 func open(r *reqws.Request, opts ...reqws.Option) {
 	resp, err := r.Do(context.Background(), opts...)
+	var refused *reqws.HTTPError
+	if errors.As(err, &refused) {
+		fmt.Println("status", refused.StatusCode)
+		return
+	}
 	if err != nil {
 		fmt.Println("failed:", errors.Unwrap(err))
 		return
@@ -637,19 +642,21 @@ func ExampleHTTPErrors() {
 	srv.Refuse("401", "401")
 	r := reqws.New(reqws.URL(srv.WS))
 
-	resp, err := r.Do(context.Background())
-	fmt.Println(resp.StatusCode, err)
-
-	_, err = r.Do(context.Background(), reqws.HTTPErrors(reqws.RaiseErrors))
+	_, err := r.Do(context.Background())
 	var refused *reqws.HTTPError
 	if errors.As(err, &refused) {
 		fmt.Println("refused with", refused.StatusCode)
 	}
+
+	resp, err := r.Do(context.Background(), reqws.HTTPErrors(reqws.ReturnErrors))
+	fmt.Println(resp.StatusCode, err)
+	fmt.Println(errors.As(resp.Wait(), &refused))
 	// Output:
 	// GET /
-	// 401 <nil>
-	// GET /
 	// refused with 401
+	// GET /
+	// 401 <nil>
+	// true
 }
 
 // Retry

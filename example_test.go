@@ -515,21 +515,17 @@ func ExampleHTTPError() {
 	defer srv.Close()
 	req := reqws.New(reqws.URL(wsURL(srv)), show)
 
-	resp, err := req.Do(context.Background())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Printf("%d %s", resp.StatusCode, resp.Body)
-
-	err = req.Run(context.Background())
+	err := req.Run(context.Background())
 	var refused *reqws.HTTPError
 	if errors.As(err, &refused) {
-		fmt.Println("refused with", refused.StatusCode)
+		fmt.Println(refused.StatusCode, refused.URL == wsURL(srv)+"/")
+		fmt.Printf("%s", refused.Body)
 	}
+	fmt.Println(strings.Replace(err.Error(), wsURL(srv), "ws://host", 1))
 	// Output:
-	// 404 404 page not found
-	// refused with 404
+	// 404 true
+	// 404 page not found
+	// reqws: handshake: ws://host/: refused with status 404 Not Found: 404 page not found
 }
 
 // What a server must not send ends the stream; the error says what it was.

@@ -2,203 +2,207 @@ package reqws
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/reqws/reqws/internal/wire"
 )
 
 // opener is the innermost round tripper of one execution: it sends plain
-// requests on as they are, and performs the opening handshake of the others. It
-// remembers what it opened, since a step may wrap the body of the answer.
+// requests on as they are, and performs the opening handshake of the others.
+// Steps may have it do so several times, at once, and for longer than they wait.
+// So each handshake travels in its own answer, and those that are not in the
+// answer which comes out of the steps are given up in the end.
 type opener struct {
-	c     *config
-	coder bool // the caller wants coder's Conn, with its own compression
+	c *config
 
-	mu   sync.Mutex
-	url  *url.URL // of the last request
-	ws   bool     // the last request was a handshake
-	open *handshake
+	mu    sync.Mutex
+	tries []*handshake
+	over  bool // the execution has its answer
 }
 
-// handshake is one opening handshake, and once it succeeded the connection.
+// handshake is one opening handshake, and once it succeeded the connection. What
+// is set until then belongs to the goroutine that performs it, and is fixed once
+// open is.
 type handshake struct {
-	c       *config
-	next    http.RoundTripper
-	offered []string // subprotocols
-	offer   bool     // permessage-deflate
-	noCtx   bool     // without context takeover
-	coder   bool
-	cancel  context.CancelFunc // these two over the user's own Transport
-	timer   *time.Timer
-	resp    *http.Response
-	err     error // of the round trip, before coder's Dial wraps it
-	conn    *openConn
-	deflate *wire.DeflateParams
-	client  *websocket.Conn // coder's, where it was asked for
-	lent    *lentConn       // what that works on
+	c           *config
+	key         string   // Sec-WebSocket-Key
+	offer       string   // Sec-WebSocket-Extensions, if any
+	noCtx       bool     // the offer is one without context takeover
+	offered     []string // subprotocols
+	timer       *time.Timer
+	cancel      context.CancelFunc // of an open one, lets go of what a user's Transport holds
+	conn        *openConn
+	deflate     *wire.DeflateParams
+	extensions  []string // what the server accepted
+	subprotocol string
+	client      *websocket.Conn // coder's, where it was asked for
+
+	open bool        // guarded by the opener's mu
+	gone atomic.Bool // it was given up
 }
+
+type handshakeKey struct{}
 
 // RoundTrip implements http.RoundTripper.
 func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
-	o.asked(req.URL)
-	if !isWebSocket(req.URL) && !o.coder {
-		resp, err := o.c.roundTripper().RoundTrip(req)
-		if err != nil {
-			return nil, fail("request", req.URL, err)
-		}
+	if isWebSocket(req.URL) {
+		return o.handshake(req)
+	}
+	resp, err := answerOf(o.c.roundTripper(), req)
+	return resp, fail("request", req.URL, unquoted(err))
+}
+
+// answerOf has a round tripper that may be anyone's perform one exchange, and
+// makes up for what its answer may lack.
+func answerOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp == nil {
+		return nil, errors.New("a step or Transport returned neither an answer nor an error")
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	if r := resp.Request; r == nil || r.URL == nil || req.URL.Host != "" && isWebSocket(r.URL) != isWebSocket(req.URL) {
+		resp.Request = req // a step that goes elsewhere answers what it was asked
+	}
+	return resp, nil
+}
+
+// handshake performs one opening handshake. A refusal is an answer, which steps
+// may act upon, and everything else that opens nothing an error.
+func (o *opener) handshake(req *http.Request) (*http.Response, error) {
+	h := &handshake{c: o.c}
+	h.offerDeflate()
+	ctx := h.bound(req.Context())
+	if !o.begin(h) {
+		h.abandon()
+		return nil, fail("handshake", req.URL, errOver)
+	}
+	resp, err := h.exchange(ctx, req)
+	if err == nil && h.conn != nil && !o.opened(h) {
+		err = errOver
+	}
+	if err != nil {
+		h.abandon()
+		return nil, fail("handshake", req.URL, err)
+	}
+	if h.conn == nil {
+		resp.Request, resp.Body = req, &refusal{resp.Body, h}
 		return resp, nil
 	}
-	return o.handshake(req)
+	// By the body the handshake is found again, and by the request where a step
+	// wraps the body.
+	resp.Request = req.WithContext(context.WithValue(req.Context(), handshakeKey{}, h))
+	resp.Body = &openBody{h.conn, h}
+	return resp, nil
 }
 
-// note is the step that notes what is asked for, since the user's steps behind
-// it may answer by themselves, and makes up for what these answers may lack.
-func (o *opener) note(next http.RoundTripper) http.RoundTripper {
-	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		o.asked(req.URL)
-		resp, err := next.RoundTrip(req)
-		if err == nil && resp == nil {
-			return nil, fail("request", req.URL, errors.New("a step returned neither an answer nor an error"))
-		}
-		if err != nil {
-			return nil, err
-		}
-		if resp.Body == nil {
-			resp.Body = http.NoBody
-		}
-		if resp.Request == nil {
-			resp.Request = req
-		}
-		return resp, nil
-	})
-}
+// errOver is what comes of a handshake that a step did not wait for.
+var errOver = errors.New("the execution went on without this handshake")
 
-func (o *opener) asked(u *url.URL) {
+// begin reports whether there is still use for a handshake.
+func (o *opener) begin(h *handshake) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.url, o.ws = u, isWebSocket(u)
+	if !o.over {
+		o.tries = append(o.tries, h)
+	}
+	return !o.over
 }
 
-// handshake lets coder's Dial speak the opening handshake of RFC 6455, section
-// 4.1, and takes the connection from it.
-func (o *opener) handshake(req *http.Request) (*http.Response, error) {
-	h := &handshake{c: o.c, next: o.c.roundTripper(), coder: o.coder}
-	mode := websocket.CompressionDisabled
-	if o.coder {
-		mode = o.c.compression
-	} else if o.c.compression != websocket.CompressionDisabled {
-		h.offer, h.noCtx = true, o.c.compression == websocket.CompressionNoContextTakeover
-	}
-	header := req.Header.Clone()
-	h.offered = protocolNames(header)
-	header.Del(protocolHeader)
-	u := *req.URL
-	u.Fragment, u.RawFragment, u.User = "", "", nil
-
-	ctx := req.Context()
-	if o.c.transport != nil {
-		ctx = h.bound(ctx, o.c.connectTimeout)
-	}
-	client, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
-		HTTPClient: &http.Client{
-			Transport:     h,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		HTTPHeader:      header,
-		Host:            req.Host,
-		Subprotocols:    h.offered,
-		CompressionMode: mode,
-	})
-	if err != nil {
-		return h.failed(req, err)
+// opened is begin for one that succeeded.
+func (o *opener) opened(h *handshake) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return false
 	}
 	h.inTime()
-	h.resp.Request = req
-	if o.coder {
-		h.client = client
-	} else {
-		// The buffers that Dial lent it go back to their pools; the connection is
-		// not closed, since coder only has an inert body.
-		_ = client.CloseNow()
+	if o.c.transport == nil { // an own connection has nothing to do with the ctx any more
+		h.cancel()
+		h.cancel = nil
 	}
-	o.mu.Lock()
-	old := o.open
-	o.open = h
-	o.mu.Unlock()
-	old.abandon() // a step asked twice: the first connection has no owner any more
-	return h.resp, nil
+	h.open = true
+	return true
 }
 
-// bound ends a handshake over the user's own Transport after timeout. What
-// stays of it is let go of with the connection, or with the body of a refusal.
-func (h *handshake) bound(ctx context.Context, timeout time.Duration) context.Context {
+// find returns the handshake whose answer resp is, or was before steps changed
+// it. Where none of what they may change tells, it is the only one that is open.
+func (o *opener) find(resp *http.Response) *handshake {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	found, _ := resp.Request.Context().Value(handshakeKey{}).(*handshake)
+	if body, ok := resp.Body.(*openBody); ok {
+		found = body.h
+	}
+	if found != nil && slices.Contains(o.tries, found) {
+		return found
+	}
+	open := slices.DeleteFunc(slices.Clone(o.tries), func(h *handshake) bool { return !h.open || h.gone.Load() })
+	if len(open) == 1 {
+		return open[0]
+	}
+	return nil
+}
+
+// settle ends the execution: all handshakes but the winner are given up, also
+// those that are under way.
+func (o *opener) settle(winner *handshake) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range o.tries {
+		switch {
+		case h == winner:
+		case h.open:
+			h.abandon()
+		default: // the one who performs it does the rest
+			h.cancel()
+		}
+	}
+	o.tries, o.over = nil, true
+}
+
+// bound makes the ctx of a handshake, which ends when it is given up. Over the
+// user's own Transport ConnectTimeout ends it too.
+func (h *handshake) bound(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h.cancel = func() { cancel(nil) }
-	if timeout > 0 {
+	if timeout := h.c.connectTimeout; h.c.transport != nil && timeout > 0 {
 		h.timer = time.AfterFunc(timeout, func() { cancel(connectTimeoutError(timeout)) })
 	}
 	return ctx
 }
 
-// inTime stops what bound began.
+// inTime stops the timer of bound.
 func (h *handshake) inTime() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
 }
 
-// refusal is the body of a refused handshake over the user's own Transport.
-type refusal struct {
-	io.ReadCloser
-	h *handshake
-}
-
-func (r refusal) Close() error {
-	err := r.ReadCloser.Close()
-	r.h.abandon()
-	return err
-}
-
-// failed is the outcome of a handshake that opened nothing: a refusal is an
-// answer, which other steps may act upon, and everything else an error.
-func (h *handshake) failed(req *http.Request, err error) (*http.Response, error) {
-	if h.resp != nil && h.resp.StatusCode >= 300 && h.err == nil {
-		h.resp.Request = req
-		if h.cancel != nil {
-			h.resp.Body = refusal{h.resp.Body, h}
-		}
-		return h.resp, nil
-	}
-	h.abandon()
-	if h.resp != nil && h.resp.Body != nil {
-		_ = h.resp.Body.Close()
-	}
-	if inner := errors.Unwrap(err); inner != nil { // the outer one says that Dial failed
-		err = inner
-	}
-	if h.err != nil {
-		err = h.err
-	}
-	return nil, fail("handshake", req.URL, err)
-}
-
-// abandon closes what h has open.
+// abandon closes what h has open. It may be called again.
 func (h *handshake) abandon() {
-	if h == nil {
-		return
-	}
+	h.gone.Store(true)
 	if h.conn != nil {
 		_ = h.conn.Close()
 	}
@@ -208,58 +212,170 @@ func (h *handshake) abandon() {
 	}
 }
 
-// RoundTrip stands between coder's Dial and the transport. Out of Dial's sight it
-// negotiates permessage-deflate, whose parameters Dial does not know all of, and
-// makes an HTTP/2 answer look like the 101 that Dial expects.
-func (h *handshake) RoundTrip(req *http.Request) (*http.Response, error) {
-	if h.offer {
-		req = req.Clone(req.Context())
-		req.Header.Set("Sec-Websocket-Extensions", wire.DeflateOffer(h.noCtx))
-	}
-	resp, err := h.next.RoundTrip(req)
+// openBody is what steps see of an open WebSocket: the connection.
+type openBody struct {
+	*openConn
+	h *handshake
+}
+
+func (b *openBody) Close() error {
+	b.h.abandon()
+	return nil
+}
+
+// refusal is the body of a refused handshake. What bounds the handshake bounds
+// reading it.
+type refusal struct {
+	io.ReadCloser
+	h *handshake
+}
+
+func (r *refusal) Close() error {
+	err := r.ReadCloser.Close()
+	r.h.abandon()
+	return err
+}
+
+// exchange sends the opening handshake of RFC 6455, section 4.1, and checks what
+// comes back. If that opens a WebSocket, h.conn is set.
+func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
+	resp, err := answerOf(h.c.roundTripper(), h.request(ctx, req))
 	if err != nil {
-		if h.cancel != nil {
-			err = caused(req.Context(), err)
-		}
-		h.err = err
-		return nil, err
+		return nil, caused(ctx, unquoted(err))
 	}
-	h.resp = resp
-	seen := *resp // by Dial
-	seen.Body = http.NoBody
-	if !opened(resp) {
-		return &seen, nil
+	_, own := resp.Body.(*openConn)
+	if !opensWebSocket(resp) || resp.ProtoMajor == 2 && !own { // a Transport knows no extended CONNECT
+		return resp, nil
 	}
 	if h.conn, err = asOpenConn(resp.Body); err != nil {
-		h.err = err
 		return nil, err
 	}
-	if h.err = answeredOnce(resp.Header); h.err != nil {
-		return nil, h.err
-	}
-	if h.err = h.c.checkSubprotocol(resp.Header.Get(protocolHeader), h.offered); h.err != nil {
-		return nil, h.err
-	}
-	resp.Body = h.conn
-	seen.Body = inert{}
-	if h.coder {
-		h.lent = &lentConn{openConn: h.conn}
-		seen.Body = h.lent
-	}
-	seen.Header = resp.Header.Clone()
-	if resp.ProtoMajor == 2 {
-		seen.StatusCode = http.StatusSwitchingProtocols
-		seen.Header.Set("Connection", "Upgrade")
-		seen.Header.Set("Upgrade", "websocket")
-		seen.Header.Set("Sec-Websocket-Accept", acceptKey(req.Header.Get("Sec-Websocket-Key")))
-	}
-	if !h.coder {
-		if h.err = h.negotiated(resp.Header.Values("Sec-Websocket-Extensions")); h.err != nil {
-			return nil, h.err
+	if resp.ProtoMajor != 2 {
+		if err := h.switched(resp); err != nil {
+			return nil, err
 		}
-		seen.Header.Del("Sec-Websocket-Extensions")
 	}
-	return &seen, nil
+	if err := h.chosen(resp.Header.Values(protocolHeader)); err != nil {
+		return nil, err
+	}
+	return resp, h.negotiated(resp.Header.Values("Sec-WebSocket-Extensions"))
+}
+
+// request returns req as an opening handshake in http or https.
+func (h *handshake) request(ctx context.Context, req *http.Request) *http.Request {
+	out := req.Clone(ctx)
+	out.Method, out.Body, out.GetBody, out.ContentLength = http.MethodGet, nil, nil, 0
+	out.URL.Scheme = map[string]string{"ws": "http", "wss": "https"}[req.URL.Scheme]
+	out.URL.User, out.URL.Fragment, out.URL.RawFragment = nil, "", ""
+	if out.Header == nil {
+		out.Header = make(http.Header)
+	}
+	var key [16]byte
+	rand.Read(key[:])
+	h.key = base64.StdEncoding.EncodeToString(key[:])
+	h.offered = protocolNames(out.Header)
+	set := func(name, value string) {
+		deleteHeader(out.Header, name)
+		if value != "" {
+			out.Header.Set(name, value)
+		}
+	}
+	set("Connection", "Upgrade")
+	set("Upgrade", "websocket")
+	set("Sec-Websocket-Version", "13")
+	set("Sec-Websocket-Key", h.key)
+	set("Sec-Websocket-Extensions", h.offer)
+	set(protocolHeader, strings.Join(h.offered, ","))
+	return out
+}
+
+// offerDeflate decides what to offer. coder's Conn has an offer of its own: it
+// cannot compress with a smaller window.
+func (h *handshake) offerDeflate() {
+	if h.c.compression == websocket.CompressionDisabled {
+		return
+	}
+	h.noCtx = h.c.compression == websocket.CompressionNoContextTakeover
+	h.offer = wire.DeflateOffer(h.noCtx)
+	if h.c.dials {
+		h.offer = strings.Replace(h.offer, "; client_max_window_bits", "", 1)
+	}
+}
+
+// switched checks the 101 (RFC 6455, section 4.1).
+func (h *handshake) switched(resp *http.Response) error {
+	if !httpguts.HeaderValuesContainsToken(resp.Header.Values("Connection"), "Upgrade") {
+		return errors.New("the answer 101 has no Connection: Upgrade")
+	}
+	if !httpguts.HeaderValuesContainsToken(resp.Header.Values("Upgrade"), "websocket") {
+		return errors.New("the answer 101 has no Upgrade: websocket")
+	}
+	accept := resp.Header.Values("Sec-WebSocket-Accept")
+	if len(accept) > 1 {
+		return errors.New("the server answered with more than one Sec-WebSocket-Accept") // RFC 6455, section 11.3.3
+	}
+	if len(accept) == 0 || accept[0] != acceptKey(h.key) {
+		return errors.New("the server's Sec-WebSocket-Accept does not answer the key that was sent")
+	}
+	return nil
+}
+
+// acceptKey is what proves that the server understood the handshake (RFC 6455,
+// section 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// chosen takes in the subprotocol that the server chose.
+func (h *handshake) chosen(names []string) error {
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		h.subprotocol = names[0]
+		return h.c.checkSubprotocol(h.subprotocol, h.offered)
+	}
+	return errors.New("the server answered with more than one Sec-WebSocket-Protocol") // RFC 6455, section 11.3.4
+}
+
+// negotiated takes in which extensions the server accepted.
+func (h *handshake) negotiated(answer []string) error {
+	params, ok, err := wire.ParseDeflateAnswer(answer, h.noCtx)
+	if h.offer == "" && (ok || err != nil) {
+		return fmt.Errorf("the server accepted an extension that was not offered%s", plainly(strings.Join(answer, ",")))
+	}
+	if ok {
+		h.deflate, h.extensions = &params, answer
+	}
+	return withoutHeader(err, answer)
+}
+
+// plainly is how an error goes on with what the peer sent, if that is a short name.
+func plainly(name string) string {
+	if len(name) > longestName || !isToken(name) {
+		return ""
+	}
+	return fmt.Sprintf(": %q", name)
+}
+
+// longestName is as long as the names of permessage-deflate are.
+const longestName = len("server_no_context_takeover")
+
+// withoutHeader is err about header, unless it may quote what is no plain name in
+// there.
+func withoutHeader(err error, header []string) error {
+	const malformed = "malformed Sec-WebSocket-Extensions"
+	long := func(word string) bool { return len(word) > longestName }
+	switch {
+	case err == nil:
+		return nil
+	case strings.HasPrefix(err.Error(), malformed):
+		return errors.New(malformed)
+	case slices.ContainsFunc(strings.FieldsFunc(strings.Join(header, ","), func(r rune) bool { return strings.ContainsRune("=;, ", r) }), long):
+		return errors.New("the server accepted an extension or a parameter that was not offered")
+	}
+	return err
 }
 
 // caused says why the cancellation err took place: in place of it where that is
@@ -276,45 +392,6 @@ func caused(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// negotiated takes in which extensions the server accepted.
-func (h *handshake) negotiated(answer []string) error {
-	if !h.offer {
-		if len(answer) > 0 {
-			return fmt.Errorf("the server accepted an extension that was not offered: %.100q", strings.Join(answer, ", "))
-		}
-		return nil
-	}
-	params, ok, err := wire.ParseDeflateAnswer(answer, h.noCtx)
-	if err != nil {
-		return err
-	}
-	if ok {
-		h.deflate = &params
-	}
-	return nil
-}
-
-// opened says whether an answer opens a WebSocket: 101 (RFC 6455), or any 2xx to
-// an extended CONNECT (RFC 8441), whose only 2xx bodies are open connections.
-func opened(resp *http.Response) bool {
-	if resp.ProtoMajor == 2 {
-		_, ok := resp.Body.(*openConn)
-		return ok && resp.StatusCode/100 == 2
-	}
-	return resp.StatusCode == http.StatusSwitchingProtocols
-}
-
-// answeredOnce refuses an answer with two values where one may be (RFC 6455,
-// sections 11.3.3 and 11.3.4): Dial looks at the first alone.
-func answeredOnce(header http.Header) error {
-	for _, name := range []string{"Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"} {
-		if len(header.Values(name)) > 1 {
-			return fmt.Errorf("the server answered with more than one %s", name)
-		}
-	}
-	return nil
-}
-
 // asOpenConn makes a connection of the body of a 101.
 func asOpenConn(body io.ReadCloser) (*openConn, error) {
 	switch b := body.(type) {
@@ -329,35 +406,6 @@ func asOpenConn(body io.ReadCloser) (*openConn, error) {
 	return nil, fmt.Errorf("the transport's answer 101 has a body of type %T, which cannot be written to", body)
 }
 
-// acceptKey is what proves that the server understood the handshake (RFC 6455,
-// section 4.2.2).
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// inert is the body that coder's Dial gets in place of the connection.
-type inert struct{}
-
-func (inert) Read([]byte) (int, error)    { return 0, io.EOF }
-func (inert) Write(p []byte) (int, error) { return len(p), nil }
-func (inert) Close() error                { return nil }
-
-// lentConn is the body that coder's Conn keeps: closing it tells a step that
-// wrapped the answer's body of the end.
-type lentConn struct {
-	*openConn
-	wrapped io.Closer
-}
-
-func (l *lentConn) Close() error {
-	err := l.openConn.Close()
-	if l.wrapped != nil {
-		_ = l.wrapped.Close()
-	}
-	return err
-}
-
 // roundTripper is what performs the exchange itself.
 func (c *config) roundTripper() http.RoundTripper {
 	if c.transport != nil {
@@ -365,9 +413,6 @@ func (c *config) roundTripper() http.RoundTripper {
 	}
 	return c.own
 }
-
-// maxRefusal is how much of a refused handshake's body is kept.
-const maxRefusal = 1 << 20
 
 // answer is what running the steps once came to.
 type answer struct {
@@ -377,92 +422,147 @@ type answer struct {
 	// wrapped is the body as a step wrapped it: closing it tells that step of the
 	// end of the connection.
 	wrapped io.Closer
+
+	c    *config
+	url  *url.URL      // what answered
+	sent *http.Request // as it was sent, credentials and all
 }
 
 // connect runs the steps and the handshake once.
-func (c *config) connect(ctx context.Context, coder bool) (*answer, error) {
-	o := &opener{c: c, coder: coder}
+func (c *config) connect(ctx context.Context) (*answer, error) {
+	o := &opener{c: c}
+	var winner *handshake
+	defer func() { o.settle(winner) }()
 	req, err := http.NewRequestWithContext(ctx, c.method, "", nil)
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
-	httpResp, err := c.chain(o).RoundTrip(req)
+	httpResp, err := answerOf(c.chain(o), req)
 	if err != nil {
-		o.open.abandon()
-		return nil, fail("request", o.url, err)
+		return nil, fail("request", c.target(), err)
 	}
-	if o.url.Host == "" { // a step of UseOuter answered in place of all others
-		u, _, err := c.resolve()
-		if err != nil {
-			_ = httpResp.Body.Close()
-			return nil, fail("url", nil, err)
+	a, err := c.answer(httpResp)
+	if err != nil {
+		return nil, err
+	}
+	opened := opensWebSocket(httpResp)
+	if opened {
+		winner = o.find(httpResp)
+	}
+	switch {
+	case winner != nil:
+		a.open, a.resp.Subprotocol = winner, winner.subprotocol
+		if _, own := httpResp.Body.(*openBody); !own {
+			a.wrapped = httpResp.Body
 		}
-		o.asked(u)
-	}
-	resp := &Response{
-		StatusCode:  httpResp.StatusCode,
-		Header:      httpResp.Header,
-		Proto:       httpResp.Proto,
-		Subprotocol: httpResp.Header.Get("Sec-Websocket-Protocol"),
-	}
-	if httpResp.Request != nil {
-		resp.Request = shared(c.redacted(httpResp.Request))
-	}
-	a := &answer{resp: resp, body: httpResp.Body}
-	if !o.ws && !coder {
-		return a, nil
-	}
-	if httpResp.StatusCode >= 300 {
-		o.open.abandon()
-		a.refuse(o.url)
-		return a, nil
-	}
-	if o.open == nil {
+	case !isWebSocket(a.url):
+	case opened:
 		_ = httpResp.Body.Close()
-		return nil, fail("handshake", o.url, fmt.Errorf("a step answered with status %d, but opened no connection", httpResp.StatusCode))
-	}
-	a.open = o.open
-	if httpResp.Body != io.ReadCloser(o.open.conn) {
-		a.wrapped = httpResp.Body
+		return nil, fail("handshake", a.url, fmt.Errorf("a step answered with status %d, but opened no connection", httpResp.StatusCode))
+	default:
+		a.refuse(ctx)
 	}
 	return a, nil
 }
 
+// opensWebSocket tells an answer that says it opened a WebSocket: 101 (RFC 6455),
+// or a 2xx over HTTP/2 (RFC 8441).
+func opensWebSocket(resp *http.Response) bool {
+	if resp.ProtoMajor == 2 {
+		return resp.StatusCode/100 == 2
+	}
+	return resp.StatusCode == http.StatusSwitchingProtocols
+}
+
+// answer makes an answer of what came out of the steps.
+func (c *config) answer(httpResp *http.Response) (*answer, error) {
+	a := &answer{
+		resp: &Response{
+			StatusCode: httpResp.StatusCode,
+			Header:     httpResp.Header,
+			Proto:      httpResp.Proto,
+			Request:    shared(c.redacted(httpResp.Request)),
+		},
+		body: httpResp.Body,
+		c:    c,
+		url:  httpResp.Request.URL,
+		sent: httpResp.Request,
+	}
+	if a.url.Host == "" { // a step in front of all others answered
+		u, _, err := c.resolve()
+		if err != nil {
+			_ = a.body.Close()
+			return nil, fail("url", nil, err)
+		}
+		a.url = u
+	}
+	return a, nil
+}
+
+// target is the URL that the options come to, nil if they come to none.
+func (c *config) target() *url.URL {
+	u, _, err := c.resolve()
+	if err != nil {
+		return nil
+	}
+	return u
+}
+
 // refuse makes an error of an answer that is not what was asked for. Its status
 // counts, and of the body what can be had.
-func (a *answer) refuse(u *url.URL) error {
-	defer a.body.Close()
-	body, _ := io.ReadAll(io.LimitReader(a.body, maxRefusal))
-	a.resp.Body = body
+func (a *answer) refuse(ctx context.Context) *HTTPError {
 	phase := phaseRequest
-	if u != nil && isWebSocket(u) {
+	if isWebSocket(a.url) {
 		phase = phaseHandshake
 	}
-	a.resp.refused = &HTTPError{StatusCode: a.resp.StatusCode, Header: a.resp.Header, Body: body, phase: phase, url: safeURL(u)}
+	a.resp.Body = startOf(ctx, a.body)
+	a.resp.refused = &HTTPError{
+		StatusCode: a.resp.StatusCode,
+		Header:     a.resp.Header,
+		Body:       a.resp.Body,
+		URL:        safeURL(a.url),
+		phase:      phase,
+		says:       excerpt(a.resp.Header, a.resp.Body, a.c.secretsIn(a.sent)),
+	}
 	return a.resp.refused
 }
 
+// raises reports whether Do makes an error of an error status.
+func (c *config) raises(webSocket bool) bool {
+	if c.httpErrors == 0 {
+		return webSocket
+	}
+	return c.httpErrors == RaiseErrors
+}
+
 // execute connects and makes the stream of what was opened, ready to run; where
-// nothing remains to be run the stream is nil. raise says that an error status is to be
-// a refusal of a plain request, too.
-func (c *config) execute(ctx context.Context, raise bool) (*stream, *Response, error) {
+// nothing remains to be run the stream is nil. always says that an error status is
+// to be an error whatever HTTPErrors says.
+func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, error) {
 	if err := c.err(); err != nil {
 		return nil, nil, err
 	}
-	a, err := c.connect(ctx, false)
+	a, err := c.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	raise := always || c.raises(isWebSocket(a.url))
 	s := newStream(ctx, c, a)
-	if a.resp.refused != nil {
+	switch {
+	case a.resp.refused != nil:
 		s.finish(a.resp.refused)
-		return nil, a.resp, nil
+		s = nil
+	case a.open == nil:
+		if s, _, err = s.startPlain(a, c.maxMessage, raise); err != nil {
+			return nil, nil, err
+		}
+	default:
+		if err := s.start(c.onOpen); err != nil {
+			return nil, nil, err
+		}
 	}
-	if a.open == nil {
-		return s.startPlain(a, c.maxMessage, raise)
-	}
-	if err := s.start(c.onOpen); err != nil {
-		return nil, nil, err
+	if raise && a.resp.refused != nil {
+		return nil, nil, a.resp.refused
 	}
 	return s, a.resp, nil
 }
@@ -472,15 +572,75 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 	if err := c.err(); err != nil {
 		return nil, nil, err
 	}
-	a, err := c.connect(ctx, true)
+	a, err := c.connect(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	if a.resp.refused != nil {
 		return nil, nil, a.resp.refused
 	}
-	a.open.lent.wrapped, a.wrapped = a.wrapped, nil
+	if a.open.client, err = c.lend(a); err != nil {
+		return nil, nil, fail("handshake", a.url, err)
+	}
+	a.wrapped = nil
 	s := newStream(ctx, c, a)
 	s.finish(ErrClosed)
 	return a.open.client, a.resp, nil
+}
+
+// lend makes coder's Conn of an open connection. Its Dial is answered with what the
+// server said; of that it checks and keeps what concerns itself.
+func (c *config) lend(a *answer) (*websocket.Conn, error) {
+	h, lent := a.open, &lentConn{openConn: a.open.conn, h: a.open, wrapped: a.wrapped}
+	answer := RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		header := http.Header{
+			"Connection":           {"Upgrade"},
+			"Upgrade":              {"websocket"},
+			"Sec-Websocket-Accept": {acceptKey(req.Header.Get("Sec-Websocket-Key"))},
+		}
+		if h.subprotocol != "" {
+			header.Set("Sec-Websocket-Protocol", h.subprotocol)
+		}
+		header["Sec-Websocket-Extensions"] = h.extensions
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: header, Body: lent}, nil
+	})
+	client, _, err := websocket.Dial(context.Background(), "ws://"+a.url.Host, &websocket.DialOptions{
+		HTTPClient:      &http.Client{Transport: answer},
+		Subprotocols:    h.offered,
+		CompressionMode: c.compression,
+	})
+	if err != nil {
+		return nil, errors.New("the server's permessage-deflate has parameters that were not offered")
+	}
+	lent.live = true
+	if most := c.maxMessage; most == math.MaxInt64 { // to coder one more counts
+		client.SetReadLimit(-1)
+	} else {
+		client.SetReadLimit(most)
+	}
+	return client, nil
+}
+
+// lentConn is the body that coder's Conn keeps: closing it tells a step that
+// wrapped the answer's body of the end.
+type lentConn struct {
+	*openConn
+	h       *handshake
+	wrapped io.Closer
+	live    bool // until then there is nothing in it: a Dial that fails reads
+}
+
+func (l *lentConn) Read(p []byte) (int, error) {
+	if !l.live {
+		return 0, io.EOF
+	}
+	return l.openConn.Read(p)
+}
+
+func (l *lentConn) Close() error {
+	l.h.abandon()
+	if l.wrapped != nil {
+		_ = l.wrapped.Close()
+	}
+	return nil
 }

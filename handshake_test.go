@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -151,7 +152,7 @@ func TestNoPath(t *testing.T) {
 // A refused handshake is an answer of Do, with its status, headers and body, and
 // an *HTTPError of everything else.
 func TestARefusedHandshake(t *testing.T) {
-	for _, status := range []int{300, 304, 400, 401, 403, 404, 410, 418, 429, 500, 503} {
+	for _, status := range []int{200, 202, 300, 304, 400, 401, 403, 404, 410, 418, 429, 500, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
@@ -160,7 +161,7 @@ func TestARefusedHandshake(t *testing.T) {
 			if status == 304 {
 				body = "" // it cannot have one
 			}
-			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Refuse(status, header, body)).Times(5))
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Refuse(status, header, body)).Times(6))
 			w := &witness{}
 			req := to(srv, reqws.URL(srv.URL+"/chat?token=secret"), reqws.OnOpen(func(*reqws.Response) reqws.Directive {
 				t.Error("OnOpen was called")
@@ -173,7 +174,7 @@ func TestARefusedHandshake(t *testing.T) {
 				is.Equal(string(b), body)
 			}
 			for _, opts := range [][]reqws.Option{nil, {w.into()}} {
-				resp, err := req.Do(t.Context(), opts...)
+				resp, err := req.Do(t.Context(), append(opts, reqws.HTTPErrors(reqws.ReturnErrors))...)
 				is.NoErr(err)
 				check(resp.Header, resp.StatusCode, resp.Body)
 				is.Equal(resp.Proto, "HTTP/1.1")
@@ -187,6 +188,7 @@ func TestARefusedHandshake(t *testing.T) {
 				is.NoErr(resp.Close(1000, ""))
 			}
 			for name, execute := range map[string]func() error{
+				"Do":          func() error { _, err := req.Do(t.Context()); return err },
 				"RaiseErrors": func() error { _, err := req.Do(t.Context(), reqws.HTTPErrors(reqws.RaiseErrors)); return err },
 				"Run":         func() error { return req.Run(t.Context(), w.into()) },
 				"Dial":        func() error { _, _, err := req.Dial(t.Context()); return err },
@@ -199,6 +201,8 @@ func TestARefusedHandshake(t *testing.T) {
 					is.True(strings.Contains(err.Error(), "handshake"))
 					is.True(strings.Contains(err.Error(), fmt.Sprint(status)))
 					is.True(strings.Contains(err.Error(), srv.URL+"/chat"))
+					is.True(strings.HasSuffix(err.Error(), body))
+					is.Equal(he.URL, srv.URL+"/chat")
 					is.True(!strings.Contains(err.Error(), "secret"))
 				})
 			}
@@ -213,9 +217,10 @@ func TestTheBodyOfARefusalIsBounded(t *testing.T) {
 	tidy(t)
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Refuse(403, nil, strings.Repeat("x", 1<<20+1))))
-	resp, err := to(srv).Do(t.Context())
-	is.NoErr(err)
-	is.Equal(len(resp.Body), 1<<20)
+	_, err := to(srv).Do(t.Context())
+	var he *reqws.HTTPError
+	is.True(errors.As(err, &he))
+	is.Equal(len(he.Body), 1<<20)
 }
 
 // With Redirect(false) a redirect is a refusal like any other.
@@ -224,7 +229,7 @@ func TestARedirectNotFollowed(t *testing.T) {
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Redirect(307, "/elsewhere")).Times(2))
 	req := to(srv, reqws.Redirect(false))
-	resp, err := req.Do(t.Context())
+	resp, err := req.Do(t.Context(), reqws.HTTPErrors(reqws.ReturnErrors))
 	is.NoErr(err)
 	is.Equal(resp.StatusCode, 307)
 	is.Equal(resp.Header.Get("Location"), "/elsewhere")
@@ -242,8 +247,6 @@ func TestAWrongAnswer(t *testing.T) {
 		says string
 		opts []reqws.Option
 	}{
-		{"200", reqwstest.Respond(200, nil, "hello"), "200", nil},
-		{"204", reqwstest.Respond(204, nil, ""), "204", nil},
 		{"wrong accept", reqwstest.Accept(reqwstest.WithAccept("bm90IHRoZSByaWdodCBvbmU=")), "Sec-WebSocket-Accept", nil},
 		{"no accept", reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept")), "Sec-WebSocket-Accept", nil},
 		{"no Upgrade", reqwstest.Accept(reqwstest.Without("Upgrade")), "Upgrade", nil},
@@ -255,13 +258,22 @@ func TestAWrongAnswer(t *testing.T) {
 		{"unknown extension", reqwstest.Accept(reqwstest.WithExtensions("x-webkit-what")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
 		{"bad extension parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; server_max_window_bits=99")), "", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
 		{"no HTTP", reqwstest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"), "", nil},
+		{"a subprotocol in another case", reqwstest.Accept(reqwstest.WithSubprotocol("Chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("chat")}},
+		{"a subprotocol echoed as a list", reqwstest.Accept(reqwstest.WithSubprotocol("a, secret")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "secret")}},
+		{"a piece of a subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("secret")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("bearer.secret.token")}},
+		{"two accepts", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Accept", "secret")), "Sec-WebSocket-Accept", nil},
+		{"malformed extensions", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate secret")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"a long parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; secret-" + strings.Repeat("x", 30))), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"a line that is no header", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nSet-Cookie session=secret\r\n\r\n"), "malformed header line", nil},
+		{"a first line that is none", reqwstest.RawResponse("HTTP/1.1 secret\r\n\r\n"), "first line", nil},
+		{"a Content-Length that is none", reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: secret\r\n\r\n"), "Content-Length", nil},
+		{"two Content-Lengths", reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "Content-Length", nil},
+		{"HTTP/2 in words", reqwstest.RawResponse("HTTP/2.0 200 OK\r\n\r\n"), "not HTTP/1.1", nil},
+		{"a 101 in HTTP/2", reqwstest.RawResponse("HTTP/2.0 101 Switching Protocols\r\n\r\n"), "not HTTP/1.1", nil},
 		{"nothing", reqwstest.RawResponse(""), "closed", nil},
 		{"half an answer", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"), "closed", nil},
 	} {
 		for name, way := range ways {
-			if name == "Dial" && tc.name == "bad extension parameter" {
-				continue // coder's own negotiation does not look at it
-			}
 			t.Run(tc.name+"/"+name, func(t *testing.T) {
 				tidy(t)
 				is := is.New(t)
@@ -430,8 +442,7 @@ func TestTimeoutsOverATransport(t *testing.T) {
 	})
 }
 
-// A refusal that comes through a Transport is bounded by ConnectTimeout, body
-// included.
+// Nobody waits long for the body of a refusal that comes through a Transport.
 func TestARefusalOverATransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
@@ -439,7 +450,7 @@ func TestARefusalOverATransport(t *testing.T) {
 			reqwstest.Script(reqwstest.Refuse(403, nil, "no")),
 			reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nsome"), reqwstest.Stall()),
 		)
-		req := to(srv, reqws.Transport(netHTTP(srv)), reqws.ConnectTimeout(time.Minute))
+		req := to(srv, reqws.Transport(netHTTP(srv)), reqws.ConnectTimeout(time.Minute), reqws.HTTPErrors(reqws.ReturnErrors))
 		resp, err := req.Do(t.Context())
 		is.NoErr(err)
 		is.Equal(string(resp.Body), "no")
@@ -448,7 +459,7 @@ func TestARefusalOverATransport(t *testing.T) {
 		is.NoErr(err)
 		is.Equal(resp.StatusCode, 403)
 		is.Equal(string(resp.Body), "some") // what could be had of it
-		is.Equal(time.Since(start), time.Minute)
+		is.Equal(time.Since(start), time.Second)
 	})
 }
 
@@ -626,10 +637,11 @@ func TestAStepThatAnswers(t *testing.T) {
 		})
 	}
 	req := reqws.New(reqws.URL("ws://example.com/p"))
+	returning := reqws.HTTPErrors(reqws.ReturnErrors)
 	t.Run("403", func(t *testing.T) {
 		is := is.New(t)
 		closed := false
-		resp, err := req.Do(t.Context(), answer(403, closer{strings.NewReader("not you"), &closed}))
+		resp, err := req.Do(t.Context(), answer(403, closer{strings.NewReader("not you"), &closed}), returning)
 		is.NoErr(err)
 		is.Equal(resp.StatusCode, 403)
 		is.Equal(string(resp.Body), "not you")
@@ -649,7 +661,7 @@ func TestAStepThatAnswers(t *testing.T) {
 				is := is.New(t)
 				err := way(t.Context(), req.With(answer(status, nil)))
 				is.True(err != nil)
-				is.True(strings.Contains(err.Error(), "step"))
+				is.Equal(errors.As(err, new(*reqws.HTTPError)), status == 200) // a refusal, as of a server
 				is.True(strings.Contains(err.Error(), fmt.Sprint(status)))
 				is.True(strings.Contains(err.Error(), "ws://example.com/p"))
 			})
@@ -709,7 +721,7 @@ func TestAStepThatAsksTwice(t *testing.T) {
 			return &http.Response{StatusCode: 418}, nil
 		})
 	}
-	resp, err := to(srv, reqws.Use(refuses)).Do(t.Context())
+	resp, err := to(srv, reqws.Use(refuses), reqws.HTTPErrors(reqws.ReturnErrors)).Do(t.Context())
 	is.NoErr(err)
 	is.Equal(resp.StatusCode, 418)
 }
@@ -825,4 +837,333 @@ func TestADeflateBomb(t *testing.T) {
 	err := to(srv, reqws.Compression(websocket.CompressionContextTakeover), reqws.MaxMessageSize(1<<20)).Run(t.Context(), w.into())
 	is.True(errors.Is(err, reqws.ErrMessageTooBig))
 	is.Equal(w.frames(), []string{`text "before"`})
+}
+
+// Whoever answers nothing, or leaves out of an answer what it can do without, is
+// survived: in every way, and as what it was meant.
+func TestAnAnswerThatLacksSomething(t *testing.T) {
+	answers := func(resp *http.Response) http.RoundTripper {
+		return reqws.RoundTripFunc(func(*http.Request) (*http.Response, error) { return resp, nil })
+	}
+	step := func(resp *http.Response) reqws.Step {
+		return func(http.RoundTripper) http.RoundTripper { return answers(resp) }
+	}
+	places := map[string]func(*http.Response) reqws.Option{
+		"Transport": func(r *http.Response) reqws.Option { return reqws.Transport(answers(r)) },
+		"Use":       func(r *http.Response) reqws.Option { return reqws.Use(step(r)) },
+		"Auth":      func(r *http.Response) reqws.Option { return reqws.Auth(step(r)) },
+		"AuthFunc": func(r *http.Response) reqws.Option {
+			return reqws.Auth(reqws.AuthFunc(func(context.Context) (reqws.Step, error) { return step(r), nil }))
+		},
+	}
+	for place, option := range places {
+		for _, u := range []string{"ws://example.com/p", "http://example.com/p"} {
+			for name, way := range ways {
+				t.Run(place+"/"+u+"/"+name, func(t *testing.T) {
+					is := is.New(t)
+					req := reqws.New(reqws.URL(u), reqws.Retry(reqws.Never), reqws.Proxy(nil))
+					err := way(t.Context(), req.With(option(nil)))
+					is.True(err != nil)
+					is.True(strings.Contains(err.Error(), "neither an answer nor an error"))
+					is.True(strings.Contains(err.Error(), "://example.com/p: "))
+
+					err = way(t.Context(), req.With(option(&http.Response{StatusCode: 403}), reqws.HTTPErrors(reqws.RaiseErrors)))
+					var he *reqws.HTTPError
+					is.True(errors.As(err, &he))
+					is.Equal(he.StatusCode, 403)
+					is.True(strings.HasSuffix(he.URL, "://example.com/p"))
+
+					err = way(t.Context(), req.With(option(&http.Response{StatusCode: 403, Request: &http.Request{}}), reqws.HTTPErrors(reqws.RaiseErrors)))
+					is.True(errors.As(err, &he))
+					is.True(strings.HasSuffix(he.URL, "://example.com/p"))
+				})
+			}
+		}
+	}
+}
+
+// A Transport's context ends with the connection.
+func TestDialOverATransportLeavesNothing(t *testing.T) {
+	for _, wrap := range []bool{false, true} {
+		t.Run(fmt.Sprint(wrap), func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+			var ctxs []context.Context
+			rt := netHTTP(srv)
+			req := to(srv, reqws.Transport(reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				ctxs = append(ctxs, req.Context())
+				return rt.RoundTrip(req)
+			})))
+			if wrap {
+				req = req.With(reqws.Use((&wrapper{}).step))
+			}
+			for _, end := range []func(*websocket.Conn) error{
+				(*websocket.Conn).CloseNow,
+				func(c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") },
+			} {
+				conn, _, err := req.Dial(context.Background())
+				is.NoErr(err)
+				is.NoErr(ctxs[len(ctxs)-1].Err())
+				is.NoErr(end(conn))
+				is.True(ctxs[len(ctxs)-1].Err() != nil)
+			}
+		})
+	}
+}
+
+// Dial makes a WebSocket of an http URL: subprotocols, method and all.
+func TestDialOfAnHTTPURL(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t,
+		reqwstest.Script(reqwstest.Redirect(302, "/there")),
+		reqwstest.Script(reqwstest.Accept(reqwstest.WithSubprotocol("chat")), reqwstest.EchoUntilClose()),
+		reqwstest.Script(reqwstest.Refuse(403, nil, "no")))
+	req := to(srv, reqws.URL(srv.HTTPURL()+"/here"), reqws.Method("POST"), reqws.Subprotocols("chat"))
+	conn, resp, err := req.Dial(t.Context())
+	is.NoErr(err)
+	is.Equal(conn.Subprotocol(), "chat")
+	is.Equal(resp.Subprotocol, "chat")
+	is.Equal(resp.Request.URL.String(), srv.URL+"/there")
+	is.NoErr(conn.CloseNow())
+	_, _, err = req.Dial(t.Context())
+	is.True(strings.HasPrefix(err.Error(), "reqws: handshake: "+srv.URL+"/here: refused with status 403 "))
+}
+
+// MaxMessageSize is the read limit of Dial's Conn.
+func TestDialsReadLimit(t *testing.T) {
+	for _, tc := range []struct {
+		limit []reqws.Option
+		size  int
+		fits  bool
+	}{
+		{nil, 1 << 20, true}, // and coder's own is 32 KiB
+		{nil, 16<<20 + 1, false},
+		{[]reqws.Option{reqws.MaxMessageSize(1000)}, 1000, true},
+		{[]reqws.Option{reqws.MaxMessageSize(1000)}, 1001, false},
+		{[]reqws.Option{reqws.MaxMessageSize(-1)}, 16<<20 + 1, true},
+		{[]reqws.Option{reqws.MaxMessageSize(math.MaxInt64)}, 16<<20 + 1, true},
+	} {
+		t.Run(fmt.Sprint(len(tc.limit), tc.size, tc.fits), func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Do(func(c *reqwstest.Conn) error {
+				_ = c.WriteFrame(reqwstest.Binary(make([]byte, tc.size)))
+				return nil
+			}), reqwstest.Do(func(c *reqwstest.Conn) error {
+				io.Copy(io.Discard, c)
+				return nil
+			})))
+			conn, _, err := to(srv, tc.limit...).Dial(t.Context())
+			is.NoErr(err)
+			_, p, err := conn.Read(t.Context())
+			is.Equal(err == nil, tc.fits)
+			if tc.fits {
+				is.Equal(len(p), tc.size)
+			} else {
+				is.True(errors.Is(err, websocket.ErrMessageTooBig))
+			}
+			_ = conn.CloseNow()
+		})
+	}
+}
+
+// An answer that breaks the rules is an error at once, though the server waits.
+func TestAWrongAnswerBeforeSilence(t *testing.T) {
+	for name, answer := range map[string]reqwstest.Step{
+		"no Connection": reqwstest.Accept(reqwstest.Without("Connection")),
+		"no Upgrade":    reqwstest.Accept(reqwstest.Without("Upgrade")),
+		"wrong accept":  reqwstest.Accept(reqwstest.WithAccept("no")),
+		"subprotocol":   reqwstest.Accept(reqwstest.WithSubprotocol("x")),
+		"extension":     reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; client_max_window_bits=10")),
+		"SSH":           reqwstest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"),
+		"TLS":           reqwstest.RawResponse("\x15\x03\x01\x00\x02\x02\x46"),
+	} {
+		for wayName, way := range ways {
+			for _, own := range []bool{true, false} {
+				if !own && (name == "SSH" || name == "TLS") {
+					continue // net/http waits for the end of the head
+				}
+				t.Run(fmt.Sprint(name, "/", wayName, "/own=", own), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						is := is.New(t)
+						srv := reqwstest.NewMemory(t, reqwstest.Script(answer, reqwstest.ExpectGone()))
+						req := to(srv, reqws.Compression(websocket.CompressionContextTakeover))
+						if name == "extension" && wayName != "Dial" {
+							req = to(srv)
+						}
+						if !own {
+							req = req.With(reqws.Transport(netHTTP(srv)))
+						}
+						start := time.Now()
+						err := way(t.Context(), req)
+						is.True(err != nil)
+						is.Equal(time.Since(start), 0*time.Second)
+						is.True(strings.HasPrefix(err.Error(), "reqws: handshake: "+srv.URL))
+					})
+				})
+			}
+		}
+	}
+}
+
+// The headers of a 101 that speak of a body say nothing, and its Connection may
+// hold more than one thing.
+func TestHeadersThatDoNotMatterInA101(t *testing.T) {
+	for _, tc := range []struct {
+		name, value string
+		overHTTP    bool // net/http lets it pass, too
+	}{
+		{"Transfer-Encoding", "identity", false},
+		{"Transfer-Encoding", "gzip, chunked", false},
+		{"Transfer-Encoding", "chunked", true},
+		{"Content-Length", "0", true},
+		{"Content-Length", "12", true},
+		{"Content-Length", "nonsense", false},
+		{"Content-Length", "5\r\nContent-Length: 6", false},
+		{"Connection", "close", false},
+		{"Sec-WebSocket-Extensions", "", true},
+		{"Sec-WebSocket-Protocol", "", true},
+	} {
+		for name, way := range ways {
+			for _, own := range []bool{true, false} {
+				if !own && !tc.overHTTP {
+					continue
+				}
+				t.Run(fmt.Sprint(tc.name, " ", tc.value, "/", name, "/own=", own), func(t *testing.T) {
+					tidy(t)
+					is := is.New(t)
+					srv := reqwstest.New(t, reqwstest.Script(
+						reqwstest.Accept(reqwstest.WithHeader(tc.name, tc.value), reqwstest.WithFrames(reqwstest.Close(1000, ""))),
+						reqwstest.Do(func(c *reqwstest.Conn) error {
+							io.Copy(io.Discard, c)
+							return nil
+						})))
+					req := to(srv)
+					if !own {
+						req = req.With(reqws.Transport(netHTTP(srv)))
+					}
+					is.NoErr(way(t.Context(), req))
+				})
+			}
+		}
+	}
+	for _, value := range []string{"close, Upgrade", "keep-alive, upgrade", "UPGRADE,close"} {
+		t.Run("Connection "+value, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(reqwstest.Without("Connection"), reqwstest.WithHeader("Connection", value)),
+				reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")))
+			is.NoErr(to(srv).Run(t.Context(), (&witness{}).into()))
+		})
+	}
+}
+
+// The body of a refusal may have no end: nobody waits for it longer than a second,
+// and ctx ends that too.
+func TestARefusalWithoutEnd(t *testing.T) {
+	for name, opts := range map[string]func(*reqwstest.Server) []reqws.Option{
+		"own":       func(*reqwstest.Server) []reqws.Option { return nil },
+		"Transport": func(srv *reqwstest.Server) []reqws.Option { return []reqws.Option{reqws.Transport(netHTTP(srv))} },
+		"a body that does not hear of its end": func(*reqwstest.Server) []reqws.Option {
+			return []reqws.Option{reqws.Use(func(next http.RoundTripper) http.RoundTripper {
+				return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+					resp, err := next.RoundTrip(req)
+					if err == nil {
+						inner, stuck := resp.Body, make(chan struct{})
+						time.AfterFunc(time.Hour, func() { close(stuck); inner.Close() })
+						resp.Body = stubborn{io.LimitReader(inner, 9), stuck}
+					}
+					return resp, err
+				})
+			})}
+		},
+	} {
+		for wayName, way := range ways {
+			t.Run(name+"/"+wayName, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 503 Busy\r\n\r\nso busy!\n"), reqwstest.ExpectGone()).Times(2))
+					req := to(srv, append(opts(srv), reqws.ConnectTimeout(0))...)
+					start := time.Now()
+					err := way(t.Context(), req)
+					is.Equal(time.Since(start), time.Second)
+					var he *reqws.HTTPError
+					is.True(errors.As(err, &he))
+					is.Equal(string(he.Body), "so busy!\n")
+					is.True(strings.HasSuffix(err.Error(), "refused with status 503 Service Unavailable: so busy!"))
+
+					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+					defer cancel()
+					start = time.Now()
+					is.True(errors.As(way(ctx, req), &he))
+					is.Equal(time.Since(start), time.Millisecond)
+					time.Sleep(2 * time.Hour)
+				})
+			})
+		}
+	}
+}
+
+// stubborn goes on reading when it is closed, and closing waits for that.
+type stubborn struct {
+	io.Reader
+	end chan struct{}
+}
+
+func (s stubborn) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF {
+		<-s.end
+	}
+	return n, err
+}
+
+func (s stubborn) Close() error { <-s.end; return nil }
+
+// A server that speaks something else is told by its name.
+func TestWhatThePeerSpeaks(t *testing.T) {
+	const settings = "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	for _, tc := range []struct {
+		name, answer, says string
+		protocols          []reqws.Protocol
+		conns              int
+	}{
+		{"an alert", "\x15\x03\x01\x00\x02\x02\x46", "TLS", nil, 1},
+		{"a TLS handshake", "\x16\x03\x03\x00\x02\x02\x46", "TLS", nil, 1},
+		{"SETTINGS", settings, "HTTP/2", []reqws.Protocol{reqws.HTTP1}, 1},
+		{"GOAWAY", "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", "HTTP/2", []reqws.Protocol{reqws.HTTP1}, 1},
+		{"a preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2", []reqws.Protocol{reqws.HTTP1}, 1},
+		{"an alert to HTTP/2", "\x15\x03\x01\x00\x02\x02\x46", "TLS", []reqws.Protocol{reqws.HTTP2}, 1},
+		{"HTTP/1 to HTTP/2", "HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP/1", []reqws.Protocol{reqws.HTTP2}, 1},
+	} {
+		for name, way := range ways {
+			t.Run(tc.name+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Do(func(c *reqwstest.Conn) error {
+						if _, err := io.ReadFull(c, make([]byte, 18)); err != nil {
+							return err
+						}
+						if _, err := c.Write([]byte(tc.answer)); err != nil {
+							return err
+						}
+						_, err := io.Copy(io.Discard, c)
+						return err
+					})).Times(tc.conns))
+					req := to(srv)
+					if tc.protocols != nil {
+						req = req.With(reqws.Protocols(tc.protocols...))
+					}
+					start := time.Now()
+					err := way(t.Context(), req)
+					is.True(strings.Contains(err.Error(), tc.says))
+					is.True(strings.HasPrefix(err.Error(), "reqws: handshake: "+srv.URL))
+					is.Equal(time.Since(start), 0*time.Second)
+				})
+			})
+		}
+	}
 }

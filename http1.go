@@ -8,18 +8,27 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
+	"strconv"
 	"strings"
-	"sync"
 )
 
 // maxHead bounds the bytes of an answer before its body, interim answers included.
 const maxHead = 1 << 20
 
-var errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
+// What is wrong with a head. None of them quotes it: it may hold a cookie, or what
+// the request said.
+var (
+	errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
+	errNotHTTP    = errors.New("the answer is not HTTP/1.1: its first line is malformed")
+	errBadHeader  = errors.New("the answer has a malformed header line")
+	errBadLength  = errors.New("the answer has a Content-Length or Transfer-Encoding that is not valid")
+	errSpeaksTLS  = errors.New("the peer answered in TLS")
+	errSpeaksH2   = errors.New("the peer answered in HTTP/2")
+)
 
 // upgrade performs the opening handshake of RFC 6455, section 4.1, on a
 // connection of its own. The answer's body is the connection if the server
@@ -59,11 +68,10 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
 	}
-	request, err := encodeRequest(handshakeRequest(t.req))
-	if err != nil {
+	var request bytes.Buffer
+	if err := handshakeRequest(t.req).Write(&request); err != nil {
 		return nil, nil, err
 	}
-	defer requestBuffers.Put(request)
 	// A peer that hung up before it read everything may have said why.
 	_, writeErr := conn.Write(request.Bytes())
 	answer := readAnswer(conn)
@@ -73,8 +81,11 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 		}
 	}
 	resp, err := answer.head(t.req)
-	if err != nil && writeErr != nil && alert(err) == nil {
+	if err != nil && writeErr != nil && isLoss(err) && alert(err) == nil {
 		err = writeErr
+	}
+	if err != nil && answer.silent() && isLoss(err) {
+		err = &lostError{err}
 	}
 	return resp, answer, err
 }
@@ -93,98 +104,142 @@ func handshakeRequest(req *http.Request) *http.Request {
 	return &out
 }
 
-var requestBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// encodeRequest returns a request without a body in one of requestBuffers.
-func encodeRequest(req *http.Request) (*bytes.Buffer, error) {
-	buf := requestBuffers.Get().(*bytes.Buffer)
-	buf.Reset()
-	return buf, req.Write(buf)
-}
-
-// writeRequest sends a request without a body in one Write.
-func writeRequest(conn net.Conn, req *http.Request) error {
-	buf, err := encodeRequest(req)
-	if err != nil {
-		return err
-	}
-	defer requestBuffers.Put(buf)
-	_, err = conn.Write(buf.Bytes())
-	return err
-}
-
 // answerReader reads the answer to one request, and never more of its head than
-// maxHead.
+// maxHead. It belongs to its connection: a buffer that others had before could
+// remember how theirs ended.
 type answerReader struct {
 	*bufio.Reader
-	conn net.Conn
-	left int
-	err  error // what ended the reading
+	text []byte // of the head
 }
-
-var answerReaders = sync.Pool{New: func() any {
-	r := &answerReader{}
-	r.Reader = bufio.NewReader(readerFunc(r.fill))
-	return r
-}}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func readAnswer(conn net.Conn) *answerReader {
-	r := answerReaders.Get().(*answerReader)
-	r.conn, r.left, r.err = conn, maxHead, nil
-	return r
+	return &answerReader{Reader: bufio.NewReader(conn)}
 }
 
-func (r *answerReader) fill(p []byte) (n int, err error) {
-	if r.left == 0 {
-		r.err = errHeadTooBig
-		return 0, r.err
-	}
-	n, r.err = r.conn.Read(p[:min(len(p), r.left)])
-	r.left -= n
-	return n, r.err
+// silent reports whether the peer has not said a word.
+func (r *answerReader) silent() bool { return len(r.text) == 0 && r.Buffered() == 0 }
+
+// rest returns a copy of what came behind the head, nil if nothing did.
+func (r *answerReader) rest() []byte {
+	peeked, _ := r.Peek(r.Buffered())
+	return append([]byte(nil), peeked...)
 }
 
 // head reads the head of the answer to req; interim answers (RFC 9110, section
-// 15.2) are skipped. From then on the size is no longer bounded.
+// 15.2) are skipped.
 func (r *answerReader) head(req *http.Request) (*http.Response, error) {
+	if err := r.recognise(); err != nil {
+		return nil, explainLoss(err)
+	}
 	for {
-		resp, err := http.ReadResponse(r.Reader, req)
+		start := len(r.text)
+		resp, err := r.next()
 		if err != nil {
-			return nil, r.explain(err)
+			return nil, explainLoss(err)
 		}
-		if resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
-			r.left = math.MaxInt
+		resp.Request = req
+		switch {
+		case resp.StatusCode/100 == 2 && req.Method == http.MethodConnect, resp.StatusCode == http.StatusSwitchingProtocols && req.Method != http.MethodConnect:
 			return resp, nil
+		case resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
+			return r.withBody(r.text[start:], req)
 		}
 	}
 }
 
-// rest returns a copy of what came behind the head, nil if nothing did, and gives
-// r back: it must not be used any more.
-func (r *answerReader) rest() []byte {
-	peeked, _ := r.Peek(r.Buffered())
-	rest := append([]byte(nil), peeked...)
-	r.Discard(len(peeked))
-	r.conn = nil
-	answerReaders.Put(r)
-	return rest
+// recognise says what the peer speaks if its first bytes are those of TLS (an alert
+// or a handshake record: RFC 8446, section 5.1) or HTTP/2 (SETTINGS or GOAWAY: RFC 9113,
+// section 4.1). Either may wait then for a line that never ends.
+func (r *answerReader) recognise() error {
+	b, err := r.Peek(1)
+	if err != nil {
+		return err
+	}
+	switch b[0] {
+	case 0x15, 0x16:
+		if b, _ = r.Peek(2); len(b) == 2 && b[1] == 3 {
+			return errSpeaksTLS
+		}
+	case 0:
+		if b, _ = r.Peek(9); len(b) == 9 && (b[3] == 4 || b[3] == 7) && string(b[5:]) == "\x00\x00\x00\x00" {
+			return errSpeaksH2
+		}
+	case 'P':
+		if b, _ = r.Peek(6); string(b) == "PRI * " {
+			return errSpeaksH2
+		}
+	}
+	return nil
 }
 
-// explain says why there is no head. net/http takes a line that was cut off for a
-// whole one, and then finds fault with that.
-func (r *answerReader) explain(err error) error {
-	if r.err == io.EOF {
+// next reads one head and says what it has, without a look at what its headers say
+// of a body.
+func (r *answerReader) next() (*http.Response, error) {
+	line, err := r.line()
+	if err != nil {
+		return nil, err
+	}
+	resp, ok := parseStatusLine(line)
+	if !ok {
+		return nil, errNotHTTP
+	}
+	start := len(r.text)
+	for len(line) > 0 {
+		if line, err = r.line(); err != nil {
+			return nil, err
+		}
+	}
+	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(r.text[start:]))).ReadMIMEHeader()
+	if err != nil {
+		return nil, errBadHeader
+	}
+	resp.Header = http.Header(header)
+	return resp, nil
+}
+
+// line reads up to the end of a line and returns it without that.
+func (r *answerReader) line() (string, error) {
+	start := len(r.text)
+	for {
+		part, err := r.ReadSlice('\n')
+		r.text = append(r.text, part...)
+		if len(r.text) > maxHead {
+			return "", errHeadTooBig
+		}
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		return strings.TrimRight(string(r.text[start:]), "\r\n"), err
+	}
+}
+
+// parseStatusLine reads the first line of an answer (RFC 9112, section 4).
+func parseStatusLine(line string) (*http.Response, bool) {
+	proto, status, _ := strings.Cut(line, " ")
+	major, minor, ok := http.ParseHTTPVersion(proto)
+	status = strings.TrimLeft(status, " ")
+	digits, _, _ := strings.Cut(status, " ")
+	code, err := strconv.ParseUint(digits, 10, 16)
+	return &http.Response{
+		Status: status, StatusCode: int(code), Proto: proto, ProtoMajor: major, ProtoMinor: minor, ContentLength: -1,
+	}, ok && major == 1 && err == nil && len(digits) == 3
+}
+
+// withBody reads the answer that text is the head of with what its headers say of
+// its body, which follows. Where an answer opens a connection they say nothing (RFC
+// 9110, section 9.3.6; RFC 9112, section 6.3).
+func (r *answerReader) withBody(text []byte, req *http.Request) (*http.Response, error) {
+	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(text), r.Reader)), req)
+	if err != nil {
+		return nil, errBadLength
+	}
+	return resp, nil
+}
+
+// explainLoss says what the end of a connection means where a head was to come.
+func explainLoss(err error) error {
+	if err == io.EOF {
 		return fmt.Errorf("the connection was closed before the answer was complete: %w", io.ErrUnexpectedEOF)
-	}
-	if r.err != nil {
-		return r.err
-	}
-	if text := err.Error(); len(text) > 300 { // it quotes the line that is wrong
-		return errors.New(text[:300] + "...")
 	}
 	return err
 }
@@ -197,7 +252,8 @@ type ownBody struct {
 	stop      func() bool
 }
 
+// Close does not wait for TLS to say goodbye.
 func (b *ownBody) Close() error {
 	b.stop()
-	return b.conn.Close()
+	return bare(b.conn).Close()
 }

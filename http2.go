@@ -2,6 +2,7 @@ package reqws
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,21 +23,35 @@ func (t *trip) handshake(ctx context.Context) (*http.Response, error) {
 	origin := t.origin()
 	first, second := t.order(origin)
 	resp, err := t.speak(ctx, first, second != 0)
-	declined, always := declines(resp, err, t.req.URL.Scheme == "http")
-	if second == 0 || !declined {
+	if second == 0 {
+		return resp, err
+	}
+	declined, always := t.declines(origin, first, resp, err)
+	if !declined {
+		if err == nil && first == HTTP1 {
+			t.learn(origin, HTTP1)
+		}
 		return resp, err
 	}
 	if resp != nil {
-		resp.Body = kept(resp.Body)
+		resp.Body = io.NopCloser(bytes.NewReader(startOf(ctx, resp.Body))) // cut short, it is still a refusal
 	}
 	other, otherErr := t.speak(ctx, second, false)
-	if otherErr != nil && resp != nil && t.req.Context().Err() == nil {
+	switch {
+	case otherErr == nil:
+		if (always || second == HTTP2) && !wantsOther(other) {
+			t.learn(origin, second)
+		}
+		return other, nil
+	case resp != nil && t.req.Context().Err() == nil:
 		return resp, nil // the server has said what it wants, and that is not to be had
+	case first == HTTP1 && !always: // it hung up on both
+		t.learn(origin, HTTP1)
+		if ctx.Err() == nil {
+			return nil, err
+		}
 	}
-	if otherErr == nil && always {
-		t.learn(origin, second)
-	}
-	return other, otherErr
+	return nil, otherErr
 }
 
 // origin names all that decides what is at the other end of a connection: those
@@ -58,20 +73,25 @@ func (t *trip) order(origin string) (first, second Protocol) {
 	if len(t.protocols) == 1 {
 		return t.protocols[0], 0
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.learned[origin] == t.protocols[1] {
+	if t.learnt(origin) == t.protocols[1] {
 		return t.protocols[1], t.protocols[0]
 	}
 	return t.protocols[0], t.protocols[1]
 }
 
-// learn remembers what a server fell back to.
+// learnt returns what learn has remembered, 0 if that is nothing.
+func (t *trip) learnt(origin string) Protocol {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.learned[origin]
+}
+
+// learn remembers what a server has, or is to be asked in.
 func (t *trip) learn(origin string, p Protocol) {
 	const most = 1024 // origins; a redirecting server could name ever new ones
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.learned == nil || len(t.learned) >= most {
+	if _, known := t.learned[origin]; t.learned == nil || len(t.learned) >= most && !known {
 		t.learned = make(map[string]Protocol)
 	}
 	t.learned[origin] = p
@@ -95,23 +115,36 @@ func (t *trip) speak(ctx context.Context, p Protocol, orElse bool) (*http.Respon
 var errNoHTTP2 = errors.New("the server did not choose HTTP/2 in ALPN")
 
 // declines says whether an answer or error means that the server wants another
-// protocol, and whether it always will.
-func declines(resp *http.Response, err error, cleartext bool) (declined, always bool) {
+// protocol than p, and whether it always will.
+func (t *trip) declines(origin string, p Protocol, resp *http.Response, err error) (declined, always bool) {
 	if err == nil {
-		declined = resp.ProtoMajor == 1 &&
-			(resp.StatusCode == http.StatusUpgradeRequired || resp.StatusCode == http.StatusHTTPVersionNotSupported)
+		declined = wantsOther(resp)
 		return declined, declined
 	}
-	if errors.Is(err, h2.ErrNoExtendedConnect) || errors.Is(err, h2.ErrNotHTTP2) || errors.Is(err, errNoHTTP2) || refusesALPN(err) {
+	for _, other := range []error{h2.ErrNoExtendedConnect, h2.ErrNotHTTP2, h2.ErrHTTP11Required, errNoHTTP2, errSpeaksH2} {
+		if errors.Is(err, other) {
+			return true, true
+		}
+	}
+	if refusesALPN(err) {
 		return true, true
 	}
-	// To a server of HTTP/1.1 the preface of HTTP/2 is a bad request. It may just
-	// hang up on it, but so may a server of HTTP/2 that has trouble.
+	// In the clear a server may just hang up on a protocol that it has not. But so may
+	// one that has trouble: it is asked in HTTP/2 once at most, and only if the user said
+	// that it may speak that.
 	var lost *lostError
-	return cleartext && errors.As(err, &lost), false
+	if t.req.URL.Scheme != "http" || !errors.As(err, &lost) {
+		return false, false
+	}
+	return p == HTTP2 || t.named && t.learnt(origin) != HTTP1, false
 }
 
-// lostError is the loss of an HTTP/2 connection before the answer.
+// wantsOther reports whether an answer asks for another protocol.
+func wantsOther(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusUpgradeRequired || resp.StatusCode == http.StatusHTTPVersionNotSupported
+}
+
+// lostError is the loss of a connection without a word of the answer.
 type lostError struct{ error }
 
 func (e *lostError) Unwrap() error { return e.error }
@@ -176,7 +209,7 @@ func (t *trip) failStream(ctx context.Context, err error) error {
 		return &phaseError{shared.phase, safeURL(t.url), shared.err}
 	}
 	unprocessed := errors.Is(err, h2.ErrNotProcessed)
-	if isLoss(err) {
+	if isLoss(err) && !errors.Is(err, h2.ErrHTTP11Required) {
 		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
 	}
 	if unprocessed {
@@ -197,6 +230,7 @@ func isLoss(err error) bool {
 // (RFC 8441, section 5).
 func streamRequest(req *http.Request) *http.Request {
 	out := *req
+	out.Host = withoutZone(cmp.Or(req.Host, req.URL.Host))
 	out.Header = make(http.Header, len(req.Header))
 	for name, values := range req.Header {
 		if !strings.EqualFold(name, "Sec-WebSocket-Key") {
@@ -204,13 +238,6 @@ func streamRequest(req *http.Request) *http.Request {
 		}
 	}
 	return &out
-}
-
-// kept reads a body into memory and closes its connection.
-func kept(body io.ReadCloser) io.ReadCloser {
-	defer body.Close()
-	read, _ := io.ReadAll(io.LimitReader(body, maxRefusal)) // cut short, it is still a refusal
-	return io.NopCloser(bytes.NewReader(read))
 }
 
 // spare holds a connection that was opened for HTTP/2, but on which the server

@@ -34,8 +34,10 @@ type host2 struct {
 	resets   bool           // each stream is refused
 	http1    func(net.Conn) // nil: hangs up
 	http2    bool           // otherwise the preface is a bad request
+	conn     net.Conn       // the last one in HTTP/2
 	extended bool           // extended CONNECT is allowed (RFC 8441, section 3)
 	status   string         // of the answer to it, 200 if empty
+	requires string         // that HTTP/1.1 is required: how it says so
 
 	mu      sync.Mutex
 	conns   int
@@ -107,9 +109,13 @@ func (h *host2) overTLS(alpn []string) func(net.Conn) {
 // serve2 is an HTTP/2 server that echoes each stream.
 func (h *host2) serve2(conn net.Conn) {
 	io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
+	h.conn = conn
 	fr := http2.NewFramer(conn, conn)
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	if h.extended {
+	if h.requires == "GOAWAY at once" {
+		fr.WriteSettings()
+		fr.WriteGoAway(0, http2.ErrCodeHTTP11Required, nil)
+	} else if h.extended {
 		fr.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 	} else {
 		fr.WriteSettings()
@@ -140,6 +146,18 @@ func (h *host2) answer(fr *http2.Framer, f *http2.MetaHeadersFrame) {
 	h.mu.Lock()
 	h.streams = append(h.streams, head)
 	h.mu.Unlock()
+	switch h.requires {
+	case "RST_STREAM":
+		fr.WriteRSTStream(f.StreamID, http2.ErrCodeHTTP11Required)
+		return
+	case "GOAWAY":
+		fr.WriteGoAway(0, http2.ErrCodeHTTP11Required, []byte("h1 please"))
+		return
+	case "GOAWAY, and hangs up":
+		fr.WriteGoAway(f.StreamID, http2.ErrCodeHTTP11Required, nil)
+		h.conn.Close()
+		return
+	}
 	if h.resets {
 		fr.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
 		return
@@ -195,6 +213,20 @@ func TestProtocolsInTheClear(t *testing.T) {
 		{name: "HTTP/2 without extended CONNECT", protocols: reverse, host: &host2{http1: upgrading, http2: true}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
 		{name: "no HTTP/2", protocols: reverse, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
 		{name: "no HTTP/2, and hangs up", protocols: reverse, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 4}},
+		{name: "HTTP/2 alone, and hangs up on HTTP/1.1", protocols: both, host: &host2{http2: true, extended: true}, status: 200, proto: "HTTP/2.0", conns: [2]int{2, 2}},
+		{name: "HTTP/2 alone, and hangs up, by default", host: &host2{http2: true, extended: true}, err: io.ErrUnexpectedEOF, conns: [2]int{1, 2}},
+		{name: "HTTP/2 alone, and says so", protocols: both, host: &host2{http1: answering("\x00\x00\x00\x04\x00\x00\x00\x00\x00"), http2: true, extended: true}, status: 200, proto: "HTTP/2.0", conns: [2]int{2, 2}},
+		{name: "HTTP/2 alone, and says so, by default", host: &host2{http1: answering("\x00\x00\x00\x04\x00\x00\x00\x00\x00"), http2: true, extended: true}, status: 200, proto: "HTTP/2.0", conns: [2]int{2, 2}},
+		{name: "neither", protocols: both, host: &host2{}, err: io.ErrUnexpectedEOF, conns: [2]int{2, 3}},
+		{name: "half an answer", protocols: both, host: &host2{http1: hangingUp("HTTP/1.1 1"), http2: true, extended: true}, err: io.ErrUnexpectedEOF, conns: [2]int{1, 2}},
+		{name: "505 over HTTP/2", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, status: "505"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "426 over HTTP/2", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, status: "426"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "505 over both", protocols: reverse, host: &host2{http1: answering(notSupported), http2: true, extended: true, status: "505"}, status: 505, proto: "HTTP/1.1", body: "HTTP2", conns: [2]int{2, 4}},
+		{name: "RST_STREAM with HTTP_1_1_REQUIRED", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, requires: "RST_STREAM"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "GOAWAY with HTTP_1_1_REQUIRED", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, requires: "GOAWAY"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "GOAWAY with HTTP_1_1_REQUIRED at once", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, requires: "GOAWAY at once"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "GOAWAY with HTTP_1_1_REQUIRED that does not name the stream", protocols: reverse, host: &host2{http1: upgrading, http2: true, extended: true, requires: "GOAWAY, and hangs up"}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
+		{name: "HTTP_1_1_REQUIRED and HTTP/2 alone", protocols: []Protocol{HTTP2}, host: &host2{http2: true, extended: true, requires: "GOAWAY"}, err: h2.ErrHTTP11Required, conns: [2]int{1, 2}},
 		{name: "HTTP/2 alone, without extended CONNECT", protocols: []Protocol{HTTP2}, host: &host2{http1: upgrading, http2: true}, err: h2.ErrNoExtendedConnect, conns: [2]int{1, 2}},
 		{name: "HTTP/2 alone, but there is none", protocols: []Protocol{HTTP2}, host: &host2{http1: upgrading}, err: h2.ErrNotHTTP2, conns: [2]int{1, 2}},
 		{name: "HTTP/2 alone", protocols: []Protocol{HTTP2}, host: &host2{http2: true, extended: true}, status: 200, proto: "HTTP/2.0", conns: [2]int{1, 1}},
@@ -214,7 +246,11 @@ func TestProtocolsInTheClear(t *testing.T) {
 						tt.host.serve(peeked{conn, bufio.NewReader(io.MultiReader(strings.NewReader(string(b)), conn))})
 					}
 				}
-				tr := newTransport(defaults().with([]Option{DialContext(lan{"host:80": host}.dial), Protocols(tt.protocols...)}))
+				opts := []Option{DialContext(lan{"host:80": host}.dial)}
+				if tt.protocols != nil {
+					opts = append(opts, Protocols(tt.protocols...))
+				}
+				tr := newTransport(defaults().with(opts))
 				for _, conns := range tt.conns {
 					resp, err := tr.RoundTrip(opening(t.Context(), "ws://host/p?q=1"))
 					synctest.Wait()
@@ -223,6 +259,7 @@ func TestProtocolsInTheClear(t *testing.T) {
 					if tt.err != nil {
 						is.True(errors.Is(err, tt.err))
 						is.True(strings.HasPrefix(err.Error(), "reqws: handshake: ws://host/p: "))
+						is.True(!strings.HasSuffix(tt.name, "HTTP/2 alone") || !isTransient(err))
 						continue
 					}
 					is.NoErr(err)
@@ -335,6 +372,66 @@ func TestExtendedConnectRequest(t *testing.T) {
 		}})
 		is.NoErr(resp.Body.Close())
 	})
+}
+
+// A server that has spoken HTTP/1.1 is not asked in HTTP/2 when it hangs up.
+func TestAHangUpIsNoWishForAnotherProtocol(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		host := &host2{http1: upgrading}
+		tr := newTransport(defaults().with([]Option{DialContext(lan{"host:80": func(c net.Conn) { host.serve(c) }}.dial), Protocols(HTTP1, HTTP2)}))
+		resp, err := tr.RoundTrip(opening(t.Context(), "ws://host"))
+		is.NoErr(err)
+		is.NoErr(resp.Body.Close())
+		host = &host2{http2: true, extended: true}
+		_, err = tr.RoundTrip(opening(t.Context(), "ws://host"))
+		is.True(errors.Is(err, io.ErrUnexpectedEOF))
+		is.True(isTransient(err))
+		conns, _ := host.counts()
+		is.Equal(conns, 1)
+	})
+}
+
+// The zone of an IPv6 address says something to this machine alone.
+func TestNoZoneLeavesThisMachine(t *testing.T) {
+	for _, tt := range []struct{ host, set, want string }{
+		{"[fe80::1%25lo]", "", "[fe80::1]"},
+		{"[fe80::1%25lo]:8080", "", "[fe80::1]:8080"},
+		{"[fe80::1]:8080", "", "[fe80::1]:8080"},
+		{"host", "[fe80::1%lo]:1", "[fe80::1]:1"},
+		{"host", "", "host"},
+	} {
+		for _, p := range []Protocol{HTTP1, HTTP2} {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				host := &host2{http2: true, extended: true}
+				heads := make(chan string, 1)
+				dial := DialContext(func(context.Context, string, string) (net.Conn, error) {
+					client, server := reqwstest.Pipe()
+					go func() {
+						defer server.Close()
+						if p == HTTP2 {
+							host.serve(server)
+							return
+						}
+						heads <- readHead(server)
+						io.WriteString(server, switching)
+					}()
+					return client, nil
+				})
+				req := opening(t.Context(), "ws://"+tt.host)
+				req.Host = tt.set
+				resp, err := newTransport(defaults().with([]Option{dial, Protocols(p)})).RoundTrip(req)
+				is.NoErr(err)
+				is.NoErr(resp.Body.Close())
+				if p == HTTP2 {
+					is.Equal(host.streams[0][":authority"], tt.want)
+				} else {
+					is.True(strings.Contains(<-heads, "\r\nHost: "+tt.want+"\r\n"))
+				}
+			})
+		}
+	}
 }
 
 func TestStreamsShareAConnection(t *testing.T) {

@@ -51,7 +51,7 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			is := is.New(t)
 			resp, err := New(
-				URL("ws://host/"), Protocols(HTTP1), Retry(Never),
+				URL("ws://host/"), Protocols(HTTP1), Retry(Never), HTTPErrors(ReturnErrors),
 				DialContext(func(context.Context, string, string) (net.Conn, error) {
 					client, _ := reqwstest.Pipe()
 					return hungUp{client, strings.NewReader(c.said), c.end}, nil

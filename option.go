@@ -85,6 +85,7 @@ type config struct {
 	// connect
 	connectTimeout time.Duration
 	protocols      []Protocol
+	protocolsNamed bool // by the user
 	hostname       string
 	tls            *tls.Config
 	dialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -580,7 +581,8 @@ func AutoPong(on bool) Option {
 // MaxMessageSize sets the most bytes that one incoming message may have, after
 // decompression; the default is 16 MiB and -1 lifts the limit. A larger one ends
 // the stream with close code 1009 and [ErrMessageTooBig]. It also bounds the
-// [Response].Body of a plain HTTP answer.
+// [Response].Body of a plain HTTP answer, and is the read limit of the Conn of
+// [Request.Dial].
 func MaxMessageSize(n int64) Option {
 	return checked("MaxMessageSize", n, func(n int64) error {
 		if n < -1 {
@@ -635,16 +637,18 @@ func RedirectLogLevel(l slog.Level) Option {
 type HTTPErrorMode uint8
 
 const (
-	ReturnErrors HTTPErrorMode = iota // Do returns the Response; the default
-	RaiseErrors                       // Do returns an *HTTPError
+	ReturnErrors HTTPErrorMode = iota + 1 // Do returns the Response
+	RaiseErrors                           // Do returns an *HTTPError
 )
 
-// HTTPErrors says what [Request.Do] makes of a refused handshake, or of a plain
-// HTTP answer of 400 and above: a [Response] ([ReturnErrors], the default) or an
-// [*HTTPError] ([RaiseErrors]). Run and Dial always return the error.
+// HTTPErrors says what [Request.Do] makes of a refused handshake, and of a plain
+// HTTP answer of 400 and above: a [Response] ([ReturnErrors]) or an [*HTTPError]
+// ([RaiseErrors]). The default is RaiseErrors for ws and wss, and ReturnErrors for
+// http and https. Send, Receive and Wait of a Response that is a refusal return the
+// same [*HTTPError]. Run and Dial always do.
 func HTTPErrors(m HTTPErrorMode) Option {
 	return checked("HTTPErrors", m, func(m HTTPErrorMode) error {
-		if m > RaiseErrors {
+		if m != ReturnErrors && m != RaiseErrors {
 			return fmt.Errorf("unknown mode %d", m)
 		}
 		return nil
@@ -729,7 +733,17 @@ func ConnectTimeout(d time.Duration) Option {
 }
 
 // Protocols sets which versions of HTTP are tried, in order of preference. The
-// default is HTTP1, then HTTP2.
+// default is HTTP1, then HTTP2. With both, the second is tried where the server has not
+// the first, and what it has is remembered for its origin:
+//
+//   - HTTP2 after HTTP1: the server refuses http/1.1 in ALPN, answers 426 or 505, or
+//     answers in HTTP/2. In the clear, where HTTP/2 is spoken with prior knowledge, also if
+//     it hangs up without a word: not by default, since most servers that do have trouble,
+//     but where this option names both, once for each origin that has not spoken HTTP/1.1 yet.
+//   - HTTP1 after HTTP2: the server refuses h2 in ALPN or chooses http/1.1, does not
+//     offer extended CONNECT (RFC 8441), resets the stream or goes away with
+//     HTTP_1_1_REQUIRED, or answers 426 or 505. In the clear also if it answers in
+//     HTTP/1.1 or hangs up.
 func Protocols(ps ...Protocol) Option {
 	return checked("Protocols", slices.Clone(ps), func(ps []Protocol) error {
 		if len(ps) == 0 {
@@ -744,7 +758,7 @@ func Protocols(ps ...Protocol) Option {
 			}
 		}
 		return nil
-	}, func(c *config, ps []Protocol) { c.protocols = ps })
+	}, func(c *config, ps []Protocol) { c.protocols, c.protocolsNamed = ps, true })
 }
 
 // Hostname sets the name that is used for SNI, certificate verification and the

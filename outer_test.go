@@ -71,14 +71,15 @@ func TestOuterStepThatAnswers(t *testing.T) {
 		err       string
 	}{
 		{"refusal", "ws://example.com/x", answers(401), 401, "reqws: handshake: ws://example.com/x: refused with status 401"},
-		{"no connection", "ws://example.com/x", answers(200), 0, "reqws: handshake: ws://example.com/x: a step answered with status 200, but opened no connection"},
+		{"a refusal of a kind", "ws://example.com/x", answers(200), 200, "reqws: handshake: ws://example.com/x: refused with status 200"},
+		{"no connection", "ws://example.com/x", answers(101), 0, "reqws: handshake: ws://example.com/x: a step answered with status 101, but opened no connection"},
 		{"plain", "http://example.com/x", answers(200), 200, ""},
 		{"error", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper {
 			return RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, broken })
-		}, 0, "reqws: request: (no URL): the circuit is open"},
+		}, 0, "reqws: request: ws://example.com/x: the circuit is open"},
 		{"nothing", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper {
 			return RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, nil })
-		}, 0, "reqws: request: (no URL): a step returned neither an answer nor an error"},
+		}, 0, "reqws: request: ws://example.com/x: a step or Transport returned neither an answer nor an error"},
 		{"no step", "ws://example.com/x", func(http.RoundTripper) http.RoundTripper { return nil }, 0, "a step returned nil in place of an http.RoundTripper"},
 		{"no URL", "", answers(200), 0, "reqws: url: (no URL): option URL: it is missing"},
 	}

@@ -44,7 +44,7 @@ func (t *trip) plain() (*http.Response, error) {
 		return nil, known
 	}
 	t.enter(phaseRequest)
-	return nil, t.fail(t.req.Context(), lostBefore(err))
+	return nil, t.fail(t.req.Context(), lostBefore(unquoted(err)))
 }
 
 // lostBefore gives a kind to the error that net/http has where the server closes a

@@ -1,19 +1,18 @@
 package reqws
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
 
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
@@ -28,29 +27,50 @@ type proxyError struct {
 func (e *proxyError) Error() string { return "proxy " + e.proxy + ": " + e.err.Error() }
 func (e *proxyError) Unwrap() error { return e.err }
 
-// proxyRefusal is an http proxy's answer to CONNECT that is no success. It is no
-// [HTTPError]: that is the answer of the server, which was never reached.
-type proxyRefusal struct {
-	code   int
-	status string // code and reason
-	start  string // of the body, printable
-}
-
-func (e *proxyRefusal) Error() string {
-	if e.start == "" {
-		return "refused to connect: " + e.status
-	}
-	return "refused to connect: " + e.status + ": " + e.start
-}
-
-// Retryable tells the retry step which refusals may pass.
-func (e *proxyRefusal) Retryable() bool { return isTransientStatus(e.code) }
-
 // proxyFromEnvironment chooses as HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or their
-// lower-case forms) say at the time of the call.
+// lower-case forms) said when it was called. Package httpproxy goes without a proxy
+// where it cannot read a variable, so it only decides whether one applies.
 func proxyFromEnvironment() func(*http.Request) (*url.URL, error) {
-	choose := httpproxy.FromEnvironment().ProxyFunc()
-	return func(req *http.Request) (*url.URL, error) { return choose(req.URL) }
+	env := httpproxy.FromEnvironment()
+	env.NoProxy = withoutRootDots(env.NoProxy)
+	proxies := map[string]func() (*url.URL, error){
+		"http":  proxyVariable(&env.HTTPProxy, "http_proxy", "HTTP_PROXY"),
+		"https": proxyVariable(&env.HTTPSProxy, "https_proxy", "HTTPS_PROXY"),
+	}
+	choose := env.ProxyFunc()
+	return func(req *http.Request) (*url.URL, error) {
+		u := *req.URL
+		u.Host = withoutRootDots(u.Host)
+		via, err := choose(&u)
+		if via == nil || err != nil {
+			return nil, err
+		}
+		return proxies[u.Scheme]()
+	}
+}
+
+// proxyVariable reads value, which came from the first of names that is set, and
+// puts what can be read in its place. No error shows the value.
+func proxyVariable(value *string, names ...string) func() (*url.URL, error) {
+	u, err := parseProxy(*value)
+	if err != nil {
+		name := names[slices.IndexFunc(names, func(n string) bool { return os.Getenv(n) != "" || n == names[len(names)-1] })]
+		err = fmt.Errorf("the variable %s: %w", name, err)
+	}
+	if *value != "" {
+		*value = "http://proxy"
+	}
+	return func() (*url.URL, error) { return u, err }
+}
+
+// withoutRootDots takes the dots off that end the names of a list, or of a host
+// with a port: example.com. is example.com (RFC 1034, section 3.1).
+func withoutRootDots(names string) string {
+	list := strings.Split(names, ",")
+	for i, name := range list {
+		list[i] = strings.TrimSuffix(strings.Replace(strings.TrimSpace(name), ".:", ":", 1), ".")
+	}
+	return strings.Join(list, ",")
 }
 
 // parseProxy reads the value of the option ProxyURL. Like the environment's it
@@ -67,20 +87,21 @@ func parseProxy(s string) (*url.URL, error) {
 	return u, checkProxy(u)
 }
 
-// checkProxy says why u cannot be the URL of a proxy.
+// checkProxy says why u cannot be the URL of a proxy. It quotes nothing: where a
+// password has a # or a slash in it, any part may be a piece of that.
 func checkProxy(u *url.URL) error {
 	if !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return fmt.Errorf("%q is no scheme of a proxy: http, https, socks5 and socks5h are", u.Scheme)
+		return errors.New("its scheme is not one of http, https, socks5 and socks5h")
 	}
 	if u.Hostname() == "" {
 		return errors.New("the proxy's URL has no host")
 	}
-	if isCutOff(u.Path, u.RawQuery+"#"+u.Fragment) {
-		return errors.New("the proxy's URL has an @ behind its host; in a password a / is written %2F, a ? %3F and a # %23")
+	if u.Fragment != "" || u.RawQuery != "" || u.ForceQuery || strings.Contains(u.Path, "@") {
+		return errors.New("the proxy's URL goes on behind host and port (a #, ? or / in a password is written %23, %3F, %2F)")
 	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return errors.New("the port of the proxy's URL is none of 1 to 65535") // not shown: it may be a password
+			return errors.New("the proxy's URL has a port that is not one of 1 to 65535")
 		}
 	}
 	if isSOCKS(u) && u.User != nil {
@@ -118,7 +139,9 @@ func proxyName(via *url.URL) string {
 // through connects to addr through the proxy. The names of servers are resolved
 // by the proxy, with socks5 as with socks5h (net/http does so too).
 func (t *trip) through(ctx context.Context) (net.Conn, error) {
-	addr, err := address(t.req.URL)
+	target := *t.req.URL
+	target.Host = withoutZone(target.Host)
+	addr, err := address(&target)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +154,7 @@ func (t *trip) through(ctx context.Context) (net.Conn, error) {
 		if isSOCKS(t.via) {
 			return socksConnect(conn, t.via, addr)
 		}
-		rest, err = t.httpConnect(conn, addr)
+		rest, err = t.httpConnect(ctx, conn, addr)
 		return err
 	})
 	if err != nil {
@@ -193,9 +216,9 @@ func socksConnect(conn net.Conn, via *url.URL, addr string) error {
 	_, err = dialer.Dial("tcp", addr)
 	var op *net.OpError
 	if errors.As(err, &op) { // its prefix only repeats the addresses
-		return op.Err
+		err = op.Err
 	}
-	return err
+	return explainLoss(err)
 }
 
 // connected is a dialer that has dialled.
@@ -205,7 +228,7 @@ func (c connected) Dial(string, string) (net.Conn, error) { return c.Conn, nil }
 
 // httpConnect asks an http or https proxy for a tunnel to addr (RFC 9110, section
 // 9.3.6) and returns what the proxy sent behind its answer: it is the server's.
-func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) {
+func (t *trip) httpConnect(ctx context.Context, conn net.Conn, addr string) (rest []byte, err error) {
 	req := &http.Request{
 		Method: http.MethodConnect,
 		URL:    &url.URL{Opaque: addr},
@@ -219,7 +242,11 @@ func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) 
 	for name, values := range t.proxyHeader {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	if err := writeRequest(conn, req); err != nil {
+	var request bytes.Buffer
+	if err := req.Write(&request); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(request.Bytes()); err != nil {
 		return nil, err
 	}
 	answer := readAnswer(conn)
@@ -230,18 +257,11 @@ func (t *trip) httpConnect(conn net.Conn, addr string) (rest []byte, err error) 
 	if resp.StatusCode/100 == 2 {
 		return answer.rest(), nil
 	}
-	return nil, &proxyRefusal{resp.StatusCode, resp.Status, startOfBody(conn, resp.Body)}
-}
-
-// startOfBody returns the first printable words of a refusal. A proxy that does
-// not end its body is given little time, since its status is known.
-func startOfBody(conn net.Conn, body io.Reader) string {
-	const most, wait = 256, time.Second
-	timer := time.AfterFunc(wait, func() { bare(conn).Close() })
-	defer timer.Stop()
-	start, _ := io.ReadAll(io.LimitReader(body, most))
-	words := strings.FieldsFunc(strings.ToValidUTF8(string(start), ""), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	})
-	return strings.Join(words, " ")
+	body := startOf(ctx, &ownBody{resp.Body, conn, func() bool { return true }})
+	return nil, &ProxyError{
+		StatusCode: resp.StatusCode,
+		Header:     resp.Header,
+		Body:       body,
+		says:       excerpt(resp.Header, body, secretsIn(req)),
+	}
 }

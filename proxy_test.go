@@ -130,6 +130,7 @@ func TestHTTPProxy(t *testing.T) {
 		{"ws", "ws://reqwstest.test/p", "http://proxy:3128", "CONNECT reqwstest.test:80 reqwstest.test:80"},
 		{"wss", "wss://reqwstest.test/p", "http://proxy:3128", "CONNECT reqwstest.test:443 reqwstest.test:443"},
 		{"a port", "ws://reqwstest.test:81", "http://proxy:3128", "CONNECT reqwstest.test:81 reqwstest.test:81"},
+		{"IPv6 with a zone", "ws://[fe80::1%25lo]", "http://proxy:3128", "CONNECT [fe80::1]:80 [fe80::1]:80"},
 		{"IPv6", "wss://[::1]", "http://[2001:db8::1]:3128", "CONNECT [::1]:443 [::1]:443"},
 		{"default port", "ws://reqwstest.test", "http://proxy", "CONNECT reqwstest.test:80 reqwstest.test:80"},
 		{"no scheme", "ws://reqwstest.test", "proxy:3128", "CONNECT reqwstest.test:80 reqwstest.test:80"},
@@ -244,6 +245,7 @@ func TestSOCKS5(t *testing.T) {
 		{"by name", "ws://reqwstest.test", "socks5://proxy:9050", "", "3 reqwstest.test:80"},
 		{"socks5h", "wss://reqwstest.test", "socks5h://proxy:9050", "", "3 reqwstest.test:443"},
 		{"IPv4", "ws://192.0.2.1:81", "socks5://proxy:9050", "", "1 192.0.2.1:81"},
+		{"IPv6 with a zone", "ws://[fe80::1%25lo]", "socks5://proxy:9050", "", "4 fe80::1:80"},
 		{"IPv6", "ws://[2001:db8::2]:81", "socks5://proxy:9050", "", "4 2001:db8::2:81"},
 		{"default port", "ws://reqwstest.test", "socks5://proxy", "", "3 reqwstest.test:80"},
 		{"credentials", "ws://reqwstest.test", "socks5://user:p%40ss@proxy:9050", "user:p@ss", "3 reqwstest.test:80"},
@@ -282,13 +284,17 @@ func TestProxyFailures(t *testing.T) {
 		{"unreachable", "http://user:secret@nowhere:3128", nil, "proxy http://nowhere:3128: dial tcp: connection refused", syscall.ECONNREFUSED, true},
 		{"407", "http://user:secret@proxy:3128", locked.connect, "proxy http://proxy:3128: refused to connect: 407 Proxy Authentication Required: who?", nil, false},
 		{"403", "http://user:secret@proxy:3128", answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 21\r\n\r\n<h1>\n\t  Denied </h1>\n"), "proxy http://proxy:3128: refused to connect: 403 Forbidden: <h1> Denied </h1>", nil, false},
-		{"502 with a body without end", "http://user:secret@proxy:3128", answering("HTTP/1.1 502 Bad Gateway\r\n\r\n" + strings.Repeat("x", 10_000)), "proxy http://proxy:3128: refused to connect: 502 Bad Gateway: " + strings.Repeat("x", 256), nil, true},
-		{"503 with a body that stalls", "http://user:secret@proxy:3128", answering("HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot n\xffow"), "proxy http://proxy:3128: refused to connect: 503 Busy: not now", nil, true},
+		{"502 with a body without end", "http://user:secret@proxy:3128", answering("HTTP/1.1 502 Bad Gateway\r\n\r\n" + strings.Repeat("x", 10_000)), "proxy http://proxy:3128: refused to connect: 502 Bad Gateway: " + strings.Repeat("x", 200), nil, true},
+		{"503 with a body that stalls", "http://user:secret@proxy:3128", answering("HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnot n\xffow"), "proxy http://proxy:3128: refused to connect: 503 Service Unavailable: not now", nil, true},
 		{"504 without a body", "http://user:secret@proxy:3128", answering("HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 504 Gateway Timeout", nil, true},
 		{"a redirect", "http://user:secret@proxy:3128", answering("HTTP/1.1 302 Found\r\nLocation: http://portal/\r\nContent-Length: 0\r\n\r\n"), "proxy http://proxy:3128: refused to connect: 302 Found", nil, false},
 		{"a 101", "http://user:secret@proxy:3128", answering(switching), "proxy http://proxy:3128: refused to connect: 101 Switching Protocols", nil, false},
+		{"speaks TLS", "http://user:secret@proxy:3128", answering("\x15\x03\x01\x00\x02\x02\x46"), "proxy http://proxy:3128: the peer answered in TLS", nil, false},
+		{"a line that is no header", "http://user:secret@proxy:3128", answering("HTTP/1.1 407 No\r\nSet-Cookie session=secret\r\n\r\n"), "proxy http://proxy:3128: the answer has a malformed header line", nil, false},
+		{"echoes what it was sent", "http://user:secret@proxy:3128", answering("HTTP/1.1 407 secret\r\nContent-Length: 61\r\n\r\nno dXNlcjpzZWNyZXQ=, that is user:secret or SECRET and so on\n"), "proxy http://proxy:3128: refused to connect: 407 Proxy Authentication Required: no REDACTED, that is user:REDACTED or REDACTED and so on", nil, false},
+		{"hangs up in TLS", "https://user:secret@proxy:3128", func(conn net.Conn) { conn.Read(make([]byte, 1)) }, "proxy https://proxy:3128: TLS: the peer hung up during the TLS handshake: EOF", io.EOF, true},
 		{"hangs up", "http://user:secret@proxy:3128", hangingUp(""), "proxy http://proxy:3128: the connection was closed before the answer was complete: unexpected EOF", io.ErrUnexpectedEOF, true},
-		{"speaks something else", "http://user:secret@proxy:3128", answering("220 mail\r\n"), `proxy http://proxy:3128: malformed HTTP`, nil, false},
+		{"speaks something else", "http://user:secret@proxy:3128", answering("220 mail\r\n"), `proxy http://proxy:3128: the answer is not HTTP/1.1`, nil, false},
 		{"without TLS", "https://user:secret@proxy:3128", func(conn net.Conn) {
 			conn.Read(make([]byte, 1))
 			io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -296,7 +302,7 @@ func TestProxyFailures(t *testing.T) {
 		{"SOCKS5 with a wrong password", "socks5://user:secret@proxy:3128", locked.socks, "proxy socks5://proxy:3128: username/password authentication failed", nil, false},
 		{"SOCKS5 without a password", "socks5h://proxy:3128", locked.socks, "proxy socks5h://proxy:3128: no acceptable authentication methods", nil, false},
 		{"SOCKS5 refuses", "socks5://proxy:3128", refusing.socks, "proxy socks5://proxy:3128: unknown error connection refused", nil, false},
-		{"SOCKS5 hangs up", "socks5://proxy:3128", func(conn net.Conn) { conn.Read(make([]byte, 8)) }, "proxy socks5://proxy:3128: EOF", io.EOF, true},
+		{"SOCKS5 hangs up", "socks5://proxy:3128", func(conn net.Conn) { conn.Read(make([]byte, 8)) }, "proxy socks5://proxy:3128: the connection was closed before the answer was complete: unexpected EOF", io.ErrUnexpectedEOF, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -308,6 +314,7 @@ func TestProxyFailures(t *testing.T) {
 				is.True(strings.HasPrefix(err.Error(), "reqws: proxy: wss://host/p: "+tt.err))
 				is.True(!strings.Contains(err.Error(), "secret"))
 				is.True(!errors.As(err, new(*HTTPError))) // that is the server's word
+				is.Equal(errors.As(err, new(*ProxyError)), strings.Contains(tt.err, "refused to connect: "))
 				is.Equal(isTransient(err), tt.passes)
 				is.True(tt.is == nil || errors.Is(err, tt.is))
 				is.True(time.Since(start) <= time.Second) // nobody waits for a body
@@ -374,6 +381,15 @@ func TestChoosingTheProxy(t *testing.T) {
 		{"NO_PROXY, another port", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "host:81"}, "ws://host", "proxy:1"},
 		{"NO_PROXY, network", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "192.0.2.0/24"}, "ws://192.0.2.7", "192.0.2.7:80"},
 		{"NO_PROXY, all", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "*"}, "ws://host", "host:80"},
+		{"NO_PROXY, a dot at the end", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "other, example.com."}, "ws://a.example.com", "a.example.com:80"},
+		{"NO_PROXY, a dot at the end and a port", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "host.:80"}, "ws://host", "host:80"},
+		{"NO_PROXY, a dot at the end of the host", map[string]string{"HTTP_PROXY": "http://proxy:1", "no_proxy": "host"}, "ws://host.", "host.:80"},
+		{"NO_PROXY, dots at both ends", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "host."}, "ws://host.:80", "host.:80"},
+		{"NO_PROXY, not IDNA", map[string]string{"HTTP_PROXY": "http://proxy:1", "NO_PROXY": "bücher.example."}, "ws://xn--bcher-kva.example", "xn--bcher-kva.example:80"},
+		{"localhost with a dot", map[string]string{"HTTP_PROXY": "http://proxy:1"}, "ws://localhost.", "localhost.:80"},
+		{"a broken variable that does not matter", map[string]string{"HTTP_PROXY": "http://proxy:1", "HTTPS_PROXY": "http://a b"}, "ws://host", "proxy:1"},
+		{"a broken variable that is not asked", map[string]string{"HTTP_PROXY": "http://a b", "NO_PROXY": "host"}, "ws://host", "host:80"},
+		{"a slash at the end", map[string]string{"HTTP_PROXY": "http://proxy:1/"}, "ws://host", "proxy:1"},
 		{"loopback", map[string]string{"HTTP_PROXY": "http://proxy:1"}, "ws://127.0.0.1", "127.0.0.1:80"},
 		{"localhost", map[string]string{"HTTP_PROXY": "http://proxy:1"}, "ws://localhost", "localhost:80"},
 	}
@@ -392,6 +408,25 @@ func TestChoosingTheProxy(t *testing.T) {
 			is.True(errors.Is(err, stop))
 			is.Equal(dialled, []string{tt.proxy})
 		})
+	}
+	for _, bad := range []string{"http://user:100%@canary:3128", "http://user:can#ary@canary:3128", "http://user:12#canary@p:3128", "http://user:12?canary@p", "http://user:12/canary@p",
+		"http://canary:3128 ", " http://canary:3128", "http://canary:99999", "canary://p", "http://", "socks4://canary:1", "http://user:canary123@:80"} {
+		for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"} {
+			t.Run(name+" "+bad, func(t *testing.T) {
+				is := is.New(t)
+				for _, other := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "REQUEST_METHOD"} {
+					t.Setenv(other, "")
+				}
+				t.Setenv(name, bad)
+				u := map[bool]string{true: "wss://host/p", false: "ws://host/p"}[strings.EqualFold(name, "HTTPS_PROXY")]
+				_, err := handshakeOver(t.Context(), u, DialContext(func(context.Context, string, string) (net.Conn, error) {
+					t.Error("something was dialled")
+					return nil, errors.New("no")
+				}))
+				is.True(strings.HasPrefix(err.Error(), "reqws: proxy: "+u+": choosing it: the variable "+name+": "))
+				is.True(!strings.Contains(err.Error(), "can"))
+			})
+		}
 	}
 	t.Run("CGI", func(t *testing.T) {
 		is := is.New(t)
@@ -492,6 +527,15 @@ func TestPlainThroughProxies(t *testing.T) {
 		is := is.New(t)
 		_, err := get(t, "https://host/p?token=secret", ProxyURL("http://u:secret@proxy"), DialContext(lan{"proxy:80": answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")}.dial))
 		is.Equal(err.Error(), "reqws: proxy: https://host/p: proxy http://proxy: refused to connect: 403 Forbidden")
+	})
+	t.Run("the proxy's word is not the server's", func(t *testing.T) {
+		is := is.New(t)
+		_, err := get(t, "https://host/p", ProxyURL("http://proxy"), DialContext(lan{"proxy:80": answering("HTTP/1.1 403 Forbidden\r\nX-By: me\r\nContent-Length: 2\r\n\r\nno")}.dial))
+		var refused *ProxyError
+		is.True(errors.As(err, &refused))
+		is.Equal(refused.StatusCode, 403)
+		is.Equal(refused.Header.Get("X-By"), "me")
+		is.Equal(string(refused.Body), "no")
 	})
 	t.Run("unreachable", func(t *testing.T) {
 		is := is.New(t)

@@ -155,7 +155,7 @@ func TestNotRedirected(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			is := is.New(t)
 			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Refuse(tt.status, tt.header, "")))
-			resp, err := New(URL("ws://example.com/"), tt.opt, DialContext(srv.DialContext)).Do(t.Context())
+			resp, err := New(URL("ws://example.com/"), tt.opt, HTTPErrors(ReturnErrors), DialContext(srv.DialContext)).Do(t.Context())
 			is.NoErr(err)
 			is.Equal(resp.StatusCode, tt.status)
 			is.Equal(resp.Header.Get("Location"), tt.header.Get("Location"))

@@ -40,11 +40,9 @@ func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 
 // chain puts the steps in their order, the outermost first, around the
 // handshake. All that is inside retry runs again on each attempt, and all that is
-// inside followRedirects on each hop. handshake.note stands in front of the steps that
-// may be anyone's.
+// inside followRedirects on each hop.
 func (c *config) chain(handshake *opener) http.RoundTripper {
 	steps := slices.Concat(
-		[]Step{handshake.note},
 		c.outerSteps,
 		[]Step{
 			retry(c),
@@ -53,7 +51,6 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 			setHeaders(c),
 			cookies(c),
 			authenticate(c),
-			handshake.note,
 		},
 		c.steps,
 		[]Step{
@@ -78,19 +75,15 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 // closed without waiting for the peer's; the stream then ends with the error of ctx. For
 // any other goodbye call [Response.Close] before ctx ends.
 //
-// A handshake that the server refused is a Response too, with the status and the
-// Body of the refusal, unless [HTTPErrors] says otherwise. The plain answer to an
-// http or https URL has its whole body in Body, or hands it to the handler or
-// mailbox in frames of [KindChunk].
+// A handshake that the server refused is an [*HTTPError], unless [HTTPErrors] says
+// otherwise. The plain answer to an http or https URL is a Response whatever its
+// status; it has its whole body in Body, or hands it to the handler or mailbox in frames
+// of [KindChunk].
 func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	c := r.c.with(opts)
-	raise := c.httpErrors == RaiseErrors
-	s, resp, err := c.execute(ctx, raise)
+	s, resp, err := c.execute(ctx, false)
 	if err != nil {
 		return nil, err
-	}
-	if raise && resp.refused != nil {
-		return nil, resp.refused
 	}
 	if s != nil && !s.parkAtOnce() {
 		go s.run()
@@ -118,7 +111,9 @@ func (r *Request) Run(ctx context.Context, opts ...Option) error {
 // Dial connects as Do does, but hands the open WebSocket over as a Conn of
 // github.com/coder/websocket, which the caller then owns; the options of the
 // groups into and life (see the package page for the groups) have no effect on it, but
-// for [MaxMessageSize], and the [Response] only tells of the handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError].
+// for [MaxMessageSize], which is its read limit, and the [Response] only tells of the
+// handshake. ctx bounds the handshake alone. A refusal is an [*HTTPError]. A URL with http
+// means ws here, one with https wss.
 func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
 	c := *r.c.with(opts)
 	c.dials = true

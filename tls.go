@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptrace"
 	"net/netip"
@@ -93,6 +94,9 @@ func explainTLS(err error, config *tls.Config) error {
 	var header tls.RecordHeaderError
 	if errors.As(err, &header) && string(header.RecordHeader[:]) == "HTTP/" {
 		return fmt.Errorf("the peer speaks HTTP without TLS: %w", err)
+	}
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the peer hung up during the TLS handshake: %w", err)
 	}
 	if refusesALPN(err) {
 		return fmt.Errorf("the peer has none of the protocols offered (%s): %w", strings.Join(config.NextProtos, ", "), err)

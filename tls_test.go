@@ -116,6 +116,29 @@ func TestServerWithoutTLS(t *testing.T) {
 	})
 }
 
+// A peer that hangs up within TLS is told from one that does so after it.
+func TestHangUpWithinTLS(t *testing.T) {
+	for name, host := range map[string]func(net.Conn){
+		"at once":         func(conn net.Conn) { conn.Read(make([]byte, 1)) },
+		"within a record": func(conn net.Conn) { conn.Read(make([]byte, 1)); conn.Write([]byte("\x16\x03\x03\x00\x7a\x02")) },
+		"within a message": func(conn net.Conn) {
+			conn.Read(make([]byte, 1))
+			conn.Write([]byte("\x16\x03\x03\x00\x04\x02\x00\x00\x76"))
+		},
+	} {
+		for _, protocols := range [][]Protocol{{HTTP1}, {HTTP2}, {HTTP1, HTTP2}} {
+			t.Run(name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					_, err := handshakeOver(t.Context(), "wss://host", DialContext(lan{"host:443": host}.dial), Protocols(protocols...))
+					is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://host: the peer hung up during the TLS handshake: "))
+					is.True(isTransient(err))
+				})
+			})
+		}
+	}
+}
+
 func TestClientCertificate(t *testing.T) {
 	is := is.New(t)
 	srv := reqwstest.NewTLS(t, reqwstest.RequireClientCert(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))

@@ -43,11 +43,12 @@ type transport struct {
 	proxy       func(*http.Request) (*url.URL, error)
 	proxyHeader http.Header
 	protocols   []Protocol // in order of preference
+	named       bool       // by the user
 	http2       http.HTTP2Config
 	pool        h2.Pool
 
 	mu      sync.Mutex
-	learned map[string]Protocol // what a server fell back to, by origin
+	learned map[string]Protocol // what a server has, by origin
 }
 
 func newTransport(c *config) *transport {
@@ -59,6 +60,7 @@ func newTransport(c *config) *transport {
 		proxy:       c.proxy,
 		proxyHeader: c.proxyHeader,
 		protocols:   c.protocols,
+		named:       c.protocolsNamed,
 		http2:       c.http2,
 	}
 	if t.dialContext == nil {

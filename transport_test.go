@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -248,10 +249,10 @@ func TestAnswers(t *testing.T) {
 		{"nothing", hangingUp(""), 0, "", "handshake: ws://host/p: the connection was closed before the answer was complete", io.ErrUnexpectedEOF},
 		{"half a head", hangingUp("HTTP/1.1 101 Switching Protocols\r\nUpgr"), 0, "", "handshake: ws://host/p: the connection was closed before", io.ErrUnexpectedEOF},
 		{"only an interim answer", hangingUp("HTTP/1.1 100 Continue\r\n\r\n"), 0, "", "handshake: ws://host/p: the connection was closed before", io.ErrUnexpectedEOF},
-		{"no HTTP", answering("SSH-2.0-OpenSSH_9.9\r\n"), 0, "", `handshake: ws://host/p: malformed HTTP`, nil},
-		{"a bad header", answering("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"), 0, "", "handshake: ws://host/p: malformed MIME header", nil},
+		{"no HTTP", answering("SSH-2.0-OpenSSH_9.9\r\n"), 0, "", `handshake: ws://host/p: the answer is not HTTP/1.1`, nil},
+		{"a bad header", answering("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"), 0, "", "handshake: ws://host/p: the answer has a malformed header line", nil},
 		{"no HTTP, without end", answering(strings.Repeat("x", 3<<20)), 0, "", "handshake: ws://host/p: the head of the answer is larger than 1048576 bytes", errHeadTooBig},
-		{"a long line", answering(strings.Repeat("x", 100<<10) + "\r\n\r\n"), 0, "", "malformed HTTP response", nil},
+		{"a long line", answering(strings.Repeat("x", 100<<10) + "\r\n\r\n"), 0, "", "the answer is not HTTP/1.1", nil},
 		{"a head without end", answering("HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 2000)), 0, "", "the head of the answer is larger", errHeadTooBig},
 		{"interim answers without end", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100_000)), 0, "", "the head of the answer is larger", errHeadTooBig},
 		{"a reset", func(conn net.Conn) {
@@ -343,6 +344,120 @@ func TestRefusalBody(t *testing.T) {
 			is.NoErr(resp.Body.Close())
 		})
 	})
+}
+
+// parting is a connection whose end comes with its last bytes, as a TLS 1.2
+// connection's does whose close_notify came in the same segment.
+type parting struct{ net.Conn }
+
+func (p parting) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	if n > 0 && err == nil {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// How one server's connection ended is nothing to the next one's handshake.
+func TestOneServersEndIsNotAnothers(t *testing.T) {
+	hosts := lan{
+		"parting:80": answering(switching),
+		"broken:80":  answering("HTTP/1.1 101 Switch"),
+		"huge:80":    answering(strings.Repeat("x", 2<<20)),
+		"proxy:80":   answering("HTTP/1.1 200 OK\r\n\r\n" + switching + "\x81\x02ok"),
+		"healthy:80": func(conn net.Conn) {
+			readHead(conn)
+			io.WriteString(conn, switching) // and then the rest, on its own
+			io.WriteString(conn, "\x81\x02ok")
+			silent(conn)
+		},
+	}
+	dial := DialContext(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := hosts.dial(ctx, network, addr)
+		if err == nil && (addr == "parting:80" || addr == "broken:80") {
+			conn = parting{conn}
+		}
+		return conn, err
+	})
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		for i := range 60 {
+			_, _ = handshakeOver(t.Context(), "ws://"+[]string{"broken", "huge"}[i%2], dial)
+			resp, err := handshakeOver(t.Context(), "ws://parting", dial)
+			is.NoErr(err) // its end is the reader's to meet
+			resp.Body.Close()
+			for _, opts := range [][]Option{{dial}, {dial, ProxyURL("http://proxy")}} {
+				resp, err := handshakeOver(t.Context(), "ws://healthy", opts...)
+				is.NoErr(err)
+				got := make([]byte, 4)
+				_, err = io.ReadFull(resp.Body, got)
+				is.NoErr(err)
+				is.Equal(string(got), "\x81\x02ok")
+				is.NoErr(resp.Body.Close())
+			}
+		}
+	})
+}
+
+// pieces is a connection that gives what it has n bytes at a time, and then its end.
+type pieces struct {
+	net.Conn
+	left []byte
+	n    int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if len(p.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), p.n)], p.left)
+	p.left = p.left[n:]
+	return n, nil
+}
+
+// However an answer comes in, it is understood the same way; nothing of it gets
+// into an error, and what is behind the head of one that opens is kept whole.
+func fuzzHead(f *testing.F, method string, opens func(status int) bool) {
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		is := is.New(t)
+		read := func(n int) (status int, rest string, text string) {
+			conn := &pieces{left: answer, n: n}
+			r := readAnswer(conn)
+			resp, err := r.head(&http.Request{Method: method})
+			if err != nil {
+				return 0, "", err.Error()
+			}
+			is.True(resp.ProtoMajor == 1)
+			if opens(resp.StatusCode) {
+				return resp.StatusCode, string(append(r.rest(), conn.left...)), ""
+			}
+			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+			return resp.StatusCode, fmt.Sprintf("%q %v", body, err == nil), ""
+		}
+		status, rest, text := read(1)
+		for _, n := range []int{2, 7, len(answer) + 1} {
+			again, restAgain, textAgain := read(n)
+			is.Equal(status, again)
+			is.Equal(text, textAgain)
+			is.Equal(rest, restAgain)
+		}
+		if opens(status) {
+			is.True(strings.HasSuffix(string(answer), rest))
+		}
+		known := []string{"", "the connection was closed before the answer was complete: unexpected EOF"}
+		for _, err := range []error{errHeadTooBig, errNotHTTP, errBadHeader, errBadLength, errSpeaksTLS, errSpeaksH2} {
+			known = append(known, err.Error())
+		}
+		is.True(slices.Contains(known, text))
+	})
+}
+
+func FuzzAnswer(f *testing.F) {
+	fuzzHead(f, http.MethodGet, func(status int) bool { return status == http.StatusSwitchingProtocols })
+}
+
+func FuzzProxyAnswer(f *testing.F) {
+	fuzzHead(f, http.MethodConnect, func(status int) bool { return status/100 == 2 })
 }
 
 // phases are hosts that stop answering in one of the phases.
@@ -598,6 +713,15 @@ func TestPlain(t *testing.T) {
 		_, err := get(t, "https://host/p?token=secret", DialContext(lan{}.dial))
 		is.Equal(err.Error(), "reqws: dial: https://host/p: dial tcp: connection refused")
 	})
+	for _, answer := range []string{"HTTP/1.1 secret\r\n\r\n", "secret\r\n", "HTTP/1.1 200 OK\r\nSet-Cookie session=secret\r\n\r\n", "HTTP/1.1 200 OK\r\n secret: x\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: secret\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2secret\r\n\r\n"} {
+		t.Run("a bad answer", func(t *testing.T) {
+			is := is.New(t)
+			_, err := get(t, "http://host/p", DialContext(lan{"host:80": hangingUp(answer)}.dial))
+			is.True(strings.HasPrefix(err.Error(), "reqws: request: http://host/p: "))
+			is.True(!strings.Contains(err.Error(), "secret"))
+		})
+	}
 	t.Run("no answer", func(t *testing.T) {
 		is := is.New(t)
 		_, err := get(t, "http://host/p?token=secret", DialContext(lan{"host:80": hangingUp("")}.dial))

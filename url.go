@@ -56,6 +56,9 @@ func (c *config) resolve() (u *url.URL, pattern string, err error) {
 		return nil, "", fmt.Errorf("option URL: %w", parseError(err))
 	}
 	u.RawQuery = joinQuery(ref.query, c.query())
+	if c.dials {
+		u.Scheme = cmp.Or(map[string]string{"http": "ws", "https": "wss"}[u.Scheme], u.Scheme)
+	}
 	if err := normalize(u); err != nil {
 		return u, "", fmt.Errorf("option %s: %w", ref.from, err)
 	}
