@@ -200,11 +200,11 @@ func (h *handshake) inTime() {
 	}
 }
 
-// abandon closes what h has open. It may be called again.
+// abandon closes what h has open, and waits for nothing. It may be called again.
 func (h *handshake) abandon() {
 	h.gone.Store(true)
 	if h.conn != nil {
-		_ = h.conn.Close()
+		_ = bare(h.conn).Close()
 	}
 	h.inTime()
 	if h.cancel != nil {
@@ -219,8 +219,9 @@ type openBody struct {
 }
 
 func (b *openBody) Close() error {
+	err := b.openConn.Close()
 	b.h.abandon()
-	return nil
+	return err
 }
 
 // refusal is the body of a refused handshake. What bounds the handshake bounds
@@ -638,9 +639,10 @@ func (l *lentConn) Read(p []byte) (int, error) {
 }
 
 func (l *lentConn) Close() error {
+	err := l.openConn.Close()
 	l.h.abandon()
 	if l.wrapped != nil {
 		_ = l.wrapped.Close()
 	}
-	return nil
+	return err
 }
