@@ -446,8 +446,7 @@ func (c *config) connect(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened := opensWebSocket(httpResp)
-	if opened {
+	if opensWebSocket(httpResp) {
 		winner = o.find(httpResp)
 	}
 	switch {
@@ -457,9 +456,9 @@ func (c *config) connect(ctx context.Context) (*answer, error) {
 			a.wrapped = httpResp.Body
 		}
 	case !isWebSocket(a.url):
-	case opened:
+	case httpResp.StatusCode == http.StatusSwitchingProtocols:
 		_ = httpResp.Body.Close()
-		return nil, fail("handshake", a.url, fmt.Errorf("a step answered with status %d, but opened no connection", httpResp.StatusCode))
+		return nil, fail("handshake", a.url, errors.New("a step answered with status 101, but opened no connection"))
 	default:
 		a.refuse(ctx)
 	}
