@@ -18,10 +18,10 @@ type Deflate struct {
 	bits     int
 	takeover bool
 	history  history
-	point    point
+	point    point // none without takeover
 }
 
-// point is a place in the sequence of messages of one connection.
+// point is a place in the sequence of messages of one connection. The zero point is none.
 type point struct{ connection, message uint64 }
 
 var connections atomic.Uint64
@@ -37,7 +37,7 @@ func NewDeflate(p DeflateParams) *Deflate {
 type compressor struct {
 	flate *flate.Writer
 	out   []byte
-	at    point // whose window it has
+	at    point // in the pool: whose window it has, if that may be used again
 }
 
 func (c *compressor) Write(p []byte) (int, error) {
@@ -48,10 +48,19 @@ func (c *compressor) Write(p []byte) (int, error) {
 // compressors are pooled by the bits of their windows.
 var compressors [16]sync.Pool
 
-func newCompressor(bits int) *compressor {
-	if c, ok := compressors[bits].Get().(*compressor); ok {
-		return c
+// borrow takes a compressor out of its pool. kept says that its window is what at left in it. It has no point
+// from then on, until it is put back with one: so no other use can leave a wrong one on it.
+func borrow(bits int, at point) (c *compressor, kept bool) {
+	c, ok := compressors[bits].Get().(*compressor)
+	if !ok {
+		return newCompressor(bits), false
 	}
+	kept = c.at != point{} && c.at == at
+	c.at = point{}
+	return c, kept
+}
+
+func newCompressor(bits int) *compressor {
 	c := &compressor{}
 	var err error
 	if bits == 15 {
@@ -68,8 +77,8 @@ func newCompressor(bits int) *compressor {
 // Append appends the compressed form of a whole message, without the four bytes that RFC 7692
 // section 7.2.1 has removed. It is to be sent before the next call, or Reset called.
 func (d *Deflate) Append(dst, payload []byte) []byte {
-	c := newCompressor(d.bits)
-	if !d.takeover || c.at != d.point {
+	c, kept := borrow(d.bits, d.point)
+	if !kept {
 		c.flate.ResetDict(c, d.history)
 	}
 	c.out = dst
@@ -90,7 +99,9 @@ func (d *Deflate) Append(dst, payload []byte) []byte {
 // Reset makes the next message independent of those before, which may then have been lost.
 func (d *Deflate) Reset() {
 	d.history = d.history[:0]
-	d.point = point{connection: connections.Add(1)}
+	if d.takeover {
+		d.point = point{connection: connections.Add(1)}
+	}
 }
 
 // Release gives back what d holds. It is as after Reset.
