@@ -448,6 +448,9 @@ func TestCompressionViolations(t *testing.T) {
 		{"refers to nothing", deflate, []reqwstest.Frame{with(packed, func(f *reqwstest.Frame) { f.Payload = farMatch(1) })}, 1007, "compressed message"},
 		{"not compressed at all", deflate, []reqwstest.Frame{with(reqwstest.Text("plain text"), marked)}, 1007, "compressed message"},
 		{"not UTF-8 inside", deflate, []reqwstest.Frame{reqwstest.Deflate(reqwstest.Text("good \xff bad"))}, 1007, "not UTF-8"},
+		{"not UTF-8, early in what does not end", deflate, []reqwstest.Frame{with(reqwstest.Deflate(reqwstest.Text("\xff"+prose(1, 50_000))), func(f *reqwstest.Frame) {
+			f.Fin = false
+		})}, 1007, "not UTF-8"},
 		{"UTF-8 that is cut off", deflate, []reqwstest.Frame{reqwstest.Deflate(reqwstest.Text("gr\xc3"))}, 1007, "not UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -505,7 +508,10 @@ func TestCompressionBomb(t *testing.T) {
 			wire := reqwstest.Encode(c.frames...)
 			srv := reqwstest.NewMemory(t, reqwstest.Script(
 				accepting(deflate+"; server_no_context_takeover"),
-				reqwstest.SendRaw(wire),
+				reqwstest.Do(func(c *reqwstest.Conn) error {
+					c.Write(wire) // it need not be taken to the end
+					return nil
+				}),
 				reqwstest.ExpectCloseCode(1009), reqwstest.ExpectGone(),
 			))
 			var before, after runtime.MemStats
@@ -519,8 +525,46 @@ func TestCompressionBomb(t *testing.T) {
 			}))).Run(t.Context())
 			runtime.ReadMemStats(&after)
 			is.True(errors.Is(err, reqws.ErrMessageTooBig))
+			is.True(strings.Contains(err.Error(), "MaxMessageSize"))
 			is.Equal(messages, c.good)
 			is.True(after.TotalAlloc-before.TotalAlloc < 12*limit)
+		})
+	}
+}
+
+// However much a few bytes inflate to, a handler sees no more of it at once than a buffer, or one message; also
+// after one that was large as it came.
+func TestCompressionBatches(t *testing.T) {
+	const limit = 1 << 20
+	for _, size := range []int{1000, 50_000, limit} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			count := 40 * limit / (size + 40_000)
+			bomb := reqwstest.Encode(reqwstest.Deflate(reqwstest.Binary(make([]byte, size))))
+			srv := reqwstest.NewMemory(t, reqwstest.Script(
+				accepting(deflate+"; server_no_context_takeover"),
+				reqwstest.Send(reqwstest.Binary(make([]byte, limit))),
+				reqwstest.SendRaw(bytes.Repeat(bomb, count)),
+				reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""),
+			))
+			messages := 0
+			is.NoErr(to(srv, reqws.Compression(takeover), reqws.MaxMessageSize(limit), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+				held := 0
+				for _, f := range in.Frames {
+					held += len(f.Data)
+				}
+				if messages > 0 {
+					is.True(held <= max(size, 72<<10))
+				}
+				for _, f := range in.Frames {
+					if f.Kind == reqws.KindBinary {
+						messages++
+					}
+				}
+				return reqws.Cont()
+			})).Run(t.Context()))
+			is.Equal(messages, 1+count)
 		})
 	}
 }

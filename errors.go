@@ -78,7 +78,11 @@ type ProtocolError struct {
 }
 
 func (e *ProtocolError) Error() string {
-	return fmt.Sprintf("protocol error %d: %s", int(e.Code), e.Reason)
+	option := ""
+	if e.Code == websocket.StatusMessageTooBig {
+		option = " (MaxMessageSize)" // for the user; the peer gets the Reason alone
+	}
+	return fmt.Sprintf("protocol error %d: %s%s", int(e.Code), e.Reason, option)
 }
 
 // Is makes errors.Is(err, ErrMessageTooBig) hold for code 1009.

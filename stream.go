@@ -382,7 +382,7 @@ func (s *stream) drain() (over bool, err error) {
 				return over, err
 			}
 		}
-		if err != nil || len(frames) < mostFrames {
+		if err != nil || len(frames) == 0 {
 			return false, err
 		}
 	}

@@ -18,12 +18,11 @@ func BenchmarkReader(b *testing.B) {
 				r.Init(-1, nil)
 				r.class = classFor(len(in)) // as after some traffic
 				r.buf = newBuffer(r.class)
-				copy(r.Space(), in)
+				copy(r.buf.data, in)
 				b.ResetTimer()
 				b.SetBytes(int64(n))
 				for i := 0; i < b.N; i += count {
-					r.Space()
-					r.Filled(len(in))
+					r.buf.start, r.buf.end = 0, len(in)
 					for {
 						f, ok, err := r.Next()
 						if !ok {
@@ -87,11 +86,10 @@ func BenchmarkInflate(b *testing.B) {
 		for _, n := range []int{128, 1 << 10, 64 << 10} {
 			b.Run(fmt.Sprintf("takeover %v/%d", takeover, n), func(b *testing.B) {
 				z := NewInflate(params(takeover, 15))
-				p := append([]byte(newPeer(false).compress(sentences(rand.New(rand.NewPCG(1, 2)), n))), deflateTail...)
-				p = p[:len(p)-len(deflateTail)]
+				p := []byte(newPeer(false).compress(sentences(rand.New(rand.NewPCG(1, 2)), n)))
 				b.SetBytes(int64(n))
 				for range b.N {
-					z.message(p, n)
+					z.message(p, n, false)
 					z.forget()
 				}
 			})

@@ -13,14 +13,14 @@ const (
 	classPooled = 10 // 16 MiB, the default limit of a message; larger ones are left to the GC
 	spare       = 8 << 10
 
-	overhang = 16 // capacity behind a buffer's length, for deflateTail
+	mostAhead = 64<<10 + spare // bytes that are read without knowing what they are
 )
 
 func classSize(class uint8) int {
 	if class < classAhead {
-		return 4<<10<<(2*class) - overhang
+		return 4 << 10 << (2 * class)
 	}
-	return 64<<10<<(class-classAhead) + spare - overhang
+	return 64<<10<<(class-classAhead) + spare
 }
 
 // classFor is the smallest class with room for n bytes.
@@ -33,7 +33,7 @@ func classFor(n int) uint8 {
 	case n <= classSize(classAhead):
 		return classAhead
 	}
-	return classAhead + uint8(bits.Len(uint(n-spare+overhang-1)>>16))
+	return classAhead + uint8(bits.Len(uint(n-spare-1)>>16))
 }
 
 // buffer is what a Reader needs only while bytes are there to work on. The bytes that are not
@@ -41,19 +41,21 @@ func classFor(n int) uint8 {
 //
 //	delivered | data[from:to] the message so far | gap of consumed headers | data[start:end] unparsed
 //
-// Without a message in progress, only the unparsed bytes.
+// Without a message in progress, and with one that is inflated as it comes, only the unparsed bytes.
 type buffer struct {
 	data       []byte
 	start, end int
 	from, to   int
-	checked    int // data[from:checked] is whole, valid code points
-	left       int // payload bytes of the current frame that are still to come
+	checked    int   // data[from:checked] is whole, valid code points
+	left       int64 // payload bytes of the current frame that are still to come
 	class      uint8
 	assembling bool // a message has begun and is not delivered
 	inFrame    bool // inside the payload of one of its frames
 	op         Opcode
 	fin, rsv1  bool
-	aside      []byte // control payloads from between fragments: the message takes their place
+	aside      []byte  // control payloads from between fragments: the message takes their place
+	lent       bool    // frames of the last batch lie in data or aside
+	retired    *buffer // or in those of this one
 }
 
 var pools [classPooled + 1]sync.Pool
@@ -71,30 +73,47 @@ func newBuffer(class uint8) *buffer {
 	if b := pooled(class); b != nil {
 		return b
 	}
-	return &buffer{data: make([]byte, classSize(class), classSize(class)+overhang), class: class}
+	return &buffer{data: make([]byte, classSize(class)), class: class}
 }
+
+// mostAside is how much room for aside a pooled buffer keeps.
+const mostAside = 8 * maxControl
 
 func (b *buffer) free() {
 	if b.class > classPooled {
 		return
 	}
+	if cap(b.aside) > mostAside {
+		b.aside = nil
+	}
 	*b = buffer{data: b.data, class: b.class, aside: b.aside[:0]}
 	pools[b.class].Put(b)
 }
 
+// joining reports whether a message is being put together in data.
+func (b *buffer) joining() bool { return b.assembling && !b.rsv1 }
+
 // first is where the bytes begin that are still needed.
 func (b *buffer) first() int {
-	if b.assembling {
+	if b.joining() {
 		return b.from
 	}
 	return b.start
+}
+
+// awaited is how many bytes are known to come and to be needed in one piece with those that are there.
+func (b *buffer) awaited() int {
+	if b.inFrame && b.joining() {
+		return int(b.left)
+	}
+	return 0
 }
 
 // compact moves the needed bytes to the front of dst, which may be b.data itself, and closes the gap
 // between them.
 func (b *buffer) compact(dst []byte) {
 	n := 0
-	if b.assembling {
+	if b.joining() {
 		n = b.to - b.from
 		if &dst[0] != &b.data[0] || b.from > 0 {
 			copy(dst, b.data[b.from:b.to])
@@ -106,12 +125,26 @@ func (b *buffer) compact(dst []byte) {
 	b.start, b.end = n, n+m
 }
 
-// moveTo carries the needed bytes and the state over to n, gives b back and returns n.
+// moveTo carries the needed bytes and the state over to n, gives b back, unless that is lent, and
+// returns n.
 func (b *buffer) moveTo(n *buffer) *buffer {
 	b.compact(n.data)
 	data, class, aside := n.data, n.class, n.aside
 	*n = *b
 	n.data, n.class, n.aside = data, class, aside
-	b.free()
+	if b.lent {
+		n.lent, n.retired = false, b
+	} else {
+		b.free()
+	}
 	return n
+}
+
+// takeBack ends the loan.
+func (b *buffer) takeBack() {
+	b.lent, b.aside = false, b.aside[:0]
+	if b.retired != nil {
+		b.retired.free()
+		b.retired = nil
+	}
 }

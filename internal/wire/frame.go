@@ -66,6 +66,8 @@ func violation(format string, args ...any) *Error {
 	return &Error{Code: CodeProtocolError, Reason: fmt.Sprintf(format, args...)}
 }
 
+func badText() *Error { return badData("text is not UTF-8") }
+
 func badData(reason string) *Error { return &Error{Code: CodeInvalidData, Reason: reason} }
 
 func tooBig(limit int) *Error {

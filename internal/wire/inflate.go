@@ -1,26 +1,23 @@
 package wire
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"sync"
-
-	"github.com/klauspost/compress/flate"
 )
 
-// deflateTail is what RFC 7692 section 7.2.2 puts back behind a message, and an empty final block,
-// from which the decoder knows the end.
-const deflateTail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
+// messageTail is what RFC 7692 section 7.2.2 puts back behind a message.
+var messageTail = []byte("\x00\x00\xff\xff")
 
-// Inflate decompresses the messages of one connection. Between them it holds the server's window, as
-// far as that is filled; what else it needs to work it borrows.
+// Inflate decompresses the messages of one connection, as their bytes come. Between them it holds the
+// server's window, as far as that is filled; what else it needs to work it borrows.
 type Inflate struct {
 	window  int // how far back the server may refer into earlier messages
 	history history
-	out     *buffer   // out.data[out.start:out.end] is the message being inflated
-	full    []*buffer // hold earlier messages of the batch
-	class   uint8     // of the next out
+	decoder *decoder // of the message under way
+	out     *buffer  // out.data[out.start:out.end] is that message so far; before it stand those of the batch
+	class   uint8    // of the next out
+	tailed  uint8    // how much of messageTail the message under way has had
 }
 
 // NewInflate returns the decompressor of a connection for which p was agreed.
@@ -32,148 +29,178 @@ func NewInflate(p DeflateParams) *Inflate {
 	return z
 }
 
-// message inflates p, a whole message. For the time of the call it uses the capacity behind p, which
-// has room for deflateTail. The result is valid until forget. No bytes at all, which is not quite
-// what RFC 7692 section 7.2.1 has for an empty message, are taken for one.
-func (z *Inflate) message(p []byte, limit int) ([]byte, *Error) {
-	n := len(p)
-	if n == 0 {
-		return nil, nil
-	}
-	p = p[:n+len(deflateTail)]
-	behind := [len(deflateTail)]byte(p[n:])
-	copy(p[n:], deflateTail)
-	err := z.inflate(p, limit)
-	copy(p[n:], behind[:])
-	if err != nil {
-		return nil, err
-	}
-	if z.window == 0 {
-		z.history = z.history[:0]
-	}
-	data := z.out.data[z.out.start:z.out.end:z.out.end]
-	z.out.start = z.out.end
-	return data, nil
-}
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// decoder is a flate reader and its source; flate is fastest on a *bytes.Reader.
-type decoder struct {
-	flate io.Reader
-	src   bytes.Reader
-}
-
-var decoders = sync.Pool{New: func() any {
-	d := &decoder{}
-	d.flate = flate.NewReader(&d.src)
-	return d
-}}
-
-func (z *Inflate) inflate(p []byte, limit int) *Error {
+// begin borrows what inflating a message takes.
+func (z *Inflate) begin() {
 	if z.out == nil {
-		if z.out = pooled(z.class); z.out == nil {
-			z.class = min(z.class, classAhead)
-			z.out = newBuffer(z.class)
-		}
+		z.out = newBuffer(z.class)
 	}
-	d := decoders.Get().(*decoder)
-	defer decoders.Put(d)
-	d.src.Reset(p)
+	z.decoder = decoders.Get().(*decoder)
+	z.decoder.reset()
+	z.out.checked = z.out.start
+	z.tailed = 0
+}
+
+// write inflates p, the next bytes of a message, and returns how many of them it used. Crowded: it
+// cannot go on before forget. That never happens to the first message after forget.
+func (z *Inflate) write(p []byte, text bool, limit int) (used int, crowded bool, err *Error) {
+	if z.decoder == nil {
+		z.begin()
+	}
 	for {
-		_ = d.flate.(flate.Resetter).Reset(&d.src, z.history) // it does not fail
-		from := z.out.end - z.out.start
-		if err := z.drain(d, limit); err != nil {
-			return err
+		n, full, cause := z.decode(p[used:], limit)
+		used += n
+		if text && !z.checkText() {
+			return used, false, badText()
 		}
-		atEnd := d.src.Len() == 0 || d.src.Len() == len(deflateTail)
-		if z.window > 0 || !atEnd {
-			window := z.window
-			if window == 0 {
-				window = maxWindow // inside this message
-			}
-			z.history.add(z.out.data[z.out.start+from:z.out.end], window)
+		switch {
+		case cause != nil:
+			return used, false, corrupt(cause)
+		case !full:
+			return used, false, nil
+		case z.held() >= limit:
+			return used, false, tooBig(limit)
+		case z.out.start > 0:
+			z.class = min(z.class+1, classAhead) // there is use for a larger one
+			return used, true, nil
 		}
-		if atEnd {
-			return nil
-		}
-		// That was a final block inside the message. RFC 7692 section 7.2.1: what follows
-		// begins at the next byte.
+		z.grow(limit)
 	}
 }
 
-// drain takes from d until a final block ends.
-func (z *Inflate) drain(d *decoder, limit int) *Error {
-	for {
-		b := z.out
-		if b.end == len(b.data) {
-			b = z.grow(limit)
-		}
-		most := min(len(b.data), b.start+limit+1)
-		n, err := d.flate.Read(b.data[b.end:most])
-		switch b.end += n; {
-		case b.end-b.start > limit:
-			return tooBig(limit)
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return corrupt(err)
-		}
-	}
-}
-
-func corrupt(err error) *Error {
-	if err == io.ErrUnexpectedEOF {
-		return badData("compressed message ends inside a block")
-	}
-	return badData(fmt.Sprintf("compressed message: %v", err))
-}
-
-// grow carries the message being inflated over to a larger buffer.
-func (z *Inflate) grow(limit int) *buffer {
+// decode lets the decoder go on with p, up to the end of what is there of out.
+func (z *Inflate) decode(p []byte, limit int) (used int, full bool, err error) {
 	b := z.out
-	size := b.end - b.start
-	n := newBuffer(min(classFor(max(2*size, classSize(z.class))), classFor(limit+1)))
-	n.end = copy(n.data, b.data[b.start:b.end])
-	if b.start > 0 {
-		z.full = append(z.full, b)
-	} else {
-		b.free()
+	from := 0 // where the window begins, as far as it is in out
+	if z.window == 0 {
+		from = b.start
 	}
-	z.class = max(z.class, n.class)
-	z.out = n
-	return n
+	o := output{
+		p:  b.data[from:min(len(b.data), b.start+limit)],
+		at: b.end - from, message: b.start - from, window: z.window, history: z.history,
+	}
+	used, full, err = z.decoder.decode(p, &o)
+	b.end = from + o.at
+	return used, full, err
 }
 
-// forget reuses the memory of the messages so far.
+// checkText checks the UTF-8 of what was inflated.
+func (z *Inflate) checkText() bool {
+	b := z.out
+	n, ok := validPrefix(b.data[b.checked:b.end])
+	b.checked += n
+	return ok
+}
+
+// finish ends the message. Its data is valid until forget. No bytes at all, which is not quite what RFC
+// 7692 section 7.2.1 has for an empty message, are taken for one.
+func (z *Inflate) finish(text bool, limit int) (data []byte, crowded bool, err *Error) {
+	if z.decoder.inside || !z.decoder.complete() {
+		var n int
+		n, crowded, err = z.write(messageTail[z.tailed:], text, limit)
+		z.tailed += uint8(n)
+		switch {
+		case crowded || err != nil:
+			return nil, crowded, err
+		case !z.decoder.complete():
+			return nil, false, corrupt(errUnfinished)
+		}
+	}
+	b := z.out
+	if text && b.checked != b.end {
+		return nil, false, badText()
+	}
+	z.end()
+	data = b.data[b.start:b.end:b.end]
+	b.start = b.end
+	return data, false, nil
+}
+
+var errUnfinished = errors.New("it ends inside a block")
+
+func corrupt(err error) *Error { return badData(fmt.Sprintf("compressed message: %v", err)) }
+
+// end gives the decoder back.
+func (z *Inflate) end() {
+	if z.decoder != nil {
+		decoders.Put(z.decoder)
+		z.decoder = nil
+	}
+}
+
+// held is how many bytes there are of the message under way.
+func (z *Inflate) held() int {
+	if z.out == nil {
+		return 0
+	}
+	return z.out.end - z.out.start
+}
+
+// grow carries the message under way over to a larger buffer. It is all that there is.
+func (z *Inflate) grow(limit int) {
+	z.moveTo(min(z.out.class+1, classFor(limit)))
+	z.class = max(z.class, min(z.out.class, classAhead))
+}
+
+func (z *Inflate) moveTo(class uint8) {
+	b := z.out
+	z.out = newBuffer(class)
+	z.out.end = copy(z.out.data, b.data[b.start:b.end])
+	z.out.checked = b.checked - b.start
+	b.free()
+}
+
+// forget reuses the memory of the messages so far, after it has noted their end in the history. A buffer
+// larger than for reading ahead goes back as soon as its message has.
 func (z *Inflate) forget() {
 	b := z.out
 	if b == nil {
 		return
 	}
-	for i := range z.full {
-		z.full[i].free()
-		z.full[i] = nil
+	if z.window > 0 {
+		z.history.add(b.data[:b.start], z.window)
 	}
-	if len(z.full) == 0 && z.class > 0 && b.end < classSize(z.class-1)/2 {
+	if z.class > 0 && b.end <= classSize(z.class-1)/2 {
 		z.class--
 	}
-	z.full = z.full[:0]
-	if b.start, b.end = 0, 0; b.class != z.class {
+	z.shrink(z.class)
+}
+
+// shrink moves the message under way to the front of a buffer of class, or of a larger one if it needs that.
+func (z *Inflate) shrink(class uint8) {
+	b := z.out
+	held := z.held()
+	switch class = max(class, classFor(held)); {
+	case z.decoder == nil && b.class != class:
 		b.free()
 		z.out = nil
+	case b.class != class:
+		z.moveTo(class)
+	case b.start > 0:
+		copy(b.data, b.data[b.start:b.end])
+		b.start, b.end, b.checked = 0, held, b.checked-b.start
 	}
 }
 
-// Idle gives back all but the history. The Reader calls it.
-func (z *Inflate) Idle() {
-	z.forget()
+// idle gives back what is not needed to go on later. Nothing is lent any more.
+func (z *Inflate) idle() {
+	switch {
+	case z.out == nil:
+	case z.decoder == nil:
+		z.out.free()
+		z.out = nil
+	default:
+		z.shrink(classSmall)
+	}
+}
+
+// release gives back everything.
+func (z *Inflate) release() {
+	z.end()
 	if z.out != nil {
 		z.out.free()
 		z.out = nil
 	}
-}
-
-// Release gives back everything. The Reader calls it.
-func (z *Inflate) Release() {
-	z.Idle()
 	z.history = nil
 }

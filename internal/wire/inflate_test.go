@@ -75,14 +75,15 @@ func TestInflate(t *testing.T) {
 		{name: "RSV1 on a ping", in: frame(0xc9, ""), code: 1002, reason: "RSV1 set on a ping frame"},
 		{name: "RSV1 on a close", in: frame(0xc8, ""), code: 1002, reason: "RSV1 set on a close frame"},
 		{name: "RSV2", in: frame(0xe1, hello), code: 1002, reason: "reserved bits 0x60 set"},
-		{name: "corrupt", in: frame(0xc1, hello) + frame(0xc1, "\x07"), want: []string{"Hello"}, code: 1007, reason: "compressed message: flate: corrupt input before offset 1"},
-		{name: "ends inside a block", in: frame(0xc1, "\x00\x10\x00\xef\xffab"), code: 1007, reason: "compressed message ends inside a block"},
-		{name: "distance beyond the start", in: frame(0xc1, "\xf2\x00\x11\x00\x00"), code: 1007, reason: "compressed message: flate: corrupt input before offset 3"},
+		{name: "corrupt", in: frame(0xc1, hello) + frame(0xc1, "\x07"), want: []string{"Hello"}, code: 1007, reason: "compressed message: a block of the reserved type"},
+		{name: "ends inside a block", in: frame(0xc2, "\x00\x10\x00\xef\xffab"), code: 1007, reason: "compressed message: it ends inside a block"},
+		{name: "distance beyond the start", in: frame(0xc1, "\xf2\x00\x11\x00\x00"), code: 1007, reason: "compressed message: a reference to before the window"},
 		{name: "text that is not UTF-8", in: frame(0xc1, "\x00\x02\x00\xfd\xff\xffa\x00"), code: 1007, reason: "text is not UTF-8"},
 		{name: "binary", in: frame(0xc2, "\x00\x02\x00\xfd\xff\xffa\x00"), want: []string{"\xffa"}},
 		{name: "at the limit", in: frame(0xc1, hello), limit: 5, want: []string{"Hello"}},
 		{name: "above the limit", in: frame(0xc1, hello), limit: 4, code: 1009, reason: "message above the limit of 4 bytes"},
-		{name: "claims far above the limit", in: "\xc1\x7f\x00\x00\x00\x00\x00\x10\x00\x00", limit: 1000, code: 1009, reason: "message above the limit of 1000 bytes"},
+		{name: "text that is bad, then above the limit", in: frame(0xc1, "\x00\x02\x00\xfd\xff\xffa\x00"), limit: 1, code: 1007, reason: "text is not UTF-8"},
+		{name: "text that ends inside a code point", in: frame(0xc1, "\x00\x02\x00\xfd\xffa\xc3\x00"), code: 1007, reason: "text is not UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			is := is.New(t)

@@ -6,17 +6,18 @@ import (
 )
 
 // Reader turns the bytes of one connection into frames, in place. The owner reads the socket into
-// Space, tells Filled, and takes the frames with Batch. While a Reader is idle it
+// Space, tells Filled, and takes the frames with Batch until it returns none. While a Reader is idle it
 // holds no buffer.
 type Reader struct {
 	buf     *buffer
 	inflate *Inflate
 	err     *Error
 	max     int
-	peak    int // the most bytes held at once since class was last looked at
-	class   uint8
+	peak    int   // the most bytes held at once since class was last looked at
+	class   uint8 // of the next buffer, none larger than for reading ahead
 	fills   uint8
 	closed  bool // a close frame was returned: what follows is not looked at
+	lent    bool // the last batch had frames
 }
 
 // Init prepares r. A message of more than maxMessage bytes is an error, unless that is negative.
@@ -38,24 +39,32 @@ func (r *Reader) Prime(rest []byte) {
 	r.buf.end = copy(r.buf.data, rest)
 }
 
-// Batch puts the next whole messages and control frames into dst and returns how many: fewer than
-// dst holds if it needs more bytes. Their data is valid until Space, Idle or Release. An error,
-// always an *Error, comes with the frames that were complete before it, and is returned for ever.
-// Nothing follows a close frame.
+// Batch puts the next whole messages and control frames into dst and returns how many: none if it needs
+// more bytes. Fewer than dst holds are no sign of that, since a batch ends, too, where a buffer is full
+// of inflated messages: it holds no more of them than 72 KiB, or one alone. Their data is valid
+// until the next Batch or Release, which reuse its memory. An error, always an *Error, comes with the frames
+// that were complete before it, and is returned for ever. Nothing follows a close frame.
 func (r *Reader) Batch(dst []Frame) (n int, err error) {
+	if r.lent {
+		r.takeBack()
+	}
 	for n < len(dst) {
 		n += r.simple(dst[n:])
 		if n == len(dst) {
 			break
 		}
-		f, ok, err := r.next()
+		f, ok, e := r.next()
 		if !ok {
-			return n, err
+			err = e
+			break
 		}
 		dst[n] = f
 		n++
 	}
-	return n, nil
+	if n > 0 {
+		r.lent, r.buf.lent = true, true
+	}
+	return n, err
 }
 
 // simple is a shorter way for most frames: whole and unfragmented messages that are not large. It
@@ -129,15 +138,35 @@ func (r *Reader) parse() (Frame, bool, *Error) {
 		if b.left > 0 {
 			return Frame{}, false, nil
 		}
-		if b.inFrame = false; b.fin {
+		if b.fin {
 			return r.deliver()
 		}
+		b.inFrame = false
 	}
 }
 
-// check holds a header against what came before it and what was agreed.
+// check holds a header against what came before it and what was agreed. The compressed form of a message has
+// no bound of its own: it is not held.
 func (r *Reader) check(h header) *Error {
 	b := r.buf
+	if err := r.inOrder(h, b.assembling); err != nil || h.op.control() {
+		return err
+	}
+	held := 0
+	switch {
+	case b.assembling && b.rsv1, h.rsv1:
+		return nil
+	case b.assembling:
+		held = b.to - b.from
+	}
+	if h.length > uint64(r.max-held) {
+		return tooBig(r.max)
+	}
+	return nil
+}
+
+// inOrder checks whether a frame may come at all; inside says that a message is not at its end.
+func (r *Reader) inOrder(h header, inside bool) *Error {
 	switch {
 	case h.rsv1 && r.inflate == nil:
 		return violation("reserved bits 0x%x set", bitRSV1)
@@ -145,26 +174,13 @@ func (r *Reader) check(h header) *Error {
 		return violation("RSV1 set on a %v frame", h.op)
 	case h.op.control():
 		return nil
-	case h.op == OpContinuation && !b.assembling:
+	case h.op == OpContinuation && !inside:
 		return violation("continuation frame without a message to continue")
-	case h.op != OpContinuation && b.assembling:
+	case h.op != OpContinuation && inside:
 		return violation("new %v frame inside a fragmented message", h.op)
-	}
-	limit, held := r.max, 0
-	if b.assembling {
-		h.rsv1, held = b.rsv1, b.to-b.from
-	}
-	if h.rsv1 {
-		limit = maxDeflated(limit)
-	}
-	if h.length > uint64(limit-held) {
-		return tooBig(r.max)
 	}
 	return nil
 }
-
-// maxDeflated bounds the compressed form of n bytes: no encoder needs more than nine bits for one.
-func maxDeflated(n int) int { return n + n/8 + 1024 }
 
 func (r *Reader) control(h header) (Frame, bool, *Error) {
 	b := r.buf
@@ -183,7 +199,7 @@ func (r *Reader) control(h header) (Frame, bool, *Error) {
 			return Frame{}, false, err
 		}
 	}
-	if b.assembling && len(f.Data) > 0 {
+	if b.joining() && len(f.Data) > 0 {
 		b.aside = append(b.aside, f.Data...)
 		f.Data = b.aside[len(b.aside)-len(f.Data) : len(b.aside) : len(b.aside)]
 	}
@@ -218,79 +234,76 @@ func (b *buffer) begin(h header) {
 		b.assembling, b.op, b.rsv1 = true, h.op, h.rsv1
 		b.from, b.to, b.checked = b.start, b.start, b.start
 	}
-	b.inFrame, b.fin, b.left = true, h.fin, int(h.length)
+	b.inFrame, b.fin, b.left = true, h.fin, int64(h.length)
 }
 
-// take joins the payload bytes that are there to the message and checks them.
+// take joins the payload bytes that are there to the message and checks them. Those that are compressed it
+// inflates, as far as there is room.
 func (r *Reader) take() *Error {
 	b := r.buf
-	n := min(b.left, b.end-b.start)
+	n := int(min(b.left, int64(b.end-b.start)))
+	if b.rsv1 {
+		n, _, err := r.inflate.write(b.data[b.start:b.start+n], b.op == OpText, r.max)
+		b.start, b.left = b.start+n, b.left-int64(n)
+		return err
+	}
 	if b.to != b.start {
 		copy(b.data[b.to:], b.data[b.start:b.start+n])
 	}
-	b.start, b.to, b.left = b.start+n, b.to+n, b.left-n
-	if b.op != OpText || b.rsv1 {
+	b.start, b.to, b.left = b.start+n, b.to+n, b.left-int64(n)
+	if b.op != OpText {
 		return nil
 	}
 	n, ok := validPrefix(b.data[b.checked:b.to])
 	if b.checked += n; !ok {
-		return badData("text is not UTF-8")
+		return badText()
 	}
 	return nil
 }
 
-// deliver returns the message that is complete now.
+// deliver returns the message that has come whole. Not ok: the end of it has no room in this batch.
 func (r *Reader) deliver() (Frame, bool, *Error) {
 	b := r.buf
-	f := Frame{Op: b.op, Data: b.data[b.from:b.to:b.to]}
-	b.assembling = false
-	switch {
-	case b.rsv1:
-		var err *Error
-		if f.Data, err = r.inflate.message(b.data[b.from:b.to], r.max); err != nil {
+	f := Frame{Op: b.op}
+	if b.rsv1 {
+		data, crowded, err := r.inflate.finish(f.Op == OpText, r.max)
+		if crowded || err != nil {
 			return Frame{}, false, err
 		}
-		if f.Op == OpText && !ValidUTF8(f.Data) {
-			return Frame{}, false, badData("text is not UTF-8")
+		f.Data = data
+	} else {
+		if f.Op == OpText && b.checked != b.to {
+			return Frame{}, false, badData("text ends inside a code point")
 		}
-	case f.Op == OpText && b.checked != b.to:
-		return Frame{}, false, badData("text ends inside a code point")
+		f.Data = b.data[b.from:b.to:b.to]
 	}
+	b.inFrame, b.assembling = false, false
 	if len(f.Data) == 0 {
 		f.Data = nil
 	}
 	return f, true, nil
 }
 
-// Space returns where the next bytes of the connection go, never empty. What Batch returned before
-// is invalid from here on.
+// Space returns where the next bytes of the connection go, never empty. Bytes that were not parsed stay, as
+// do the frames of the last Batch: one may read on before the next.
 func (r *Reader) Space() []byte {
 	b := r.buf
 	if b == nil {
-		r.buf = r.borrow()
+		r.buf = newBuffer(r.class)
 		return r.buf.data
 	}
-	r.forget()
 	if r.closed {
-		b.assembling, b.start, b.end = false, 0, 0
+		b.assembling, b.start = false, b.end
 	}
-	if b.assembling {
+	if b.lent {
+		if len(b.data)-b.end < leastRead {
+			r.buf = b.moveTo(newBuffer(max(r.class, classFor(2*(b.end-b.first())))))
+		}
+	} else {
 		r.makeRoom()
-		return r.buf.data[r.buf.end:]
 	}
-	if r.fills >= fillsPerLook {
-		r.settle()
-	}
-	if b.start < b.end {
-		r.makeRoom()
-		return r.buf.data[r.buf.end:]
-	}
-	b.start, b.end = 0, 0
-	if b.class != r.class {
-		b.free()
-		r.buf = r.borrow()
-	}
-	return r.buf.data
+	b = r.buf
+	return b.data[b.end:min(len(b.data), b.end+b.awaited()+mostAhead)]
 }
 
 // Filled tells that n bytes were read into Space.
@@ -304,23 +317,71 @@ func (r *Reader) Filled(n int) {
 	r.fills = min(r.fills+1, fillsPerLook)
 }
 
+// Buffered returns how many bytes r holds that were not returned yet: unparsed ones, and what there is of
+// a message that is not whole.
+func (r *Reader) Buffered() int {
+	b := r.buf
+	if b == nil || r.closed {
+		return 0
+	}
+	n := b.end - b.start
+	if b.joining() {
+		n += b.to - b.from
+	}
+	if r.inflate != nil {
+		n += r.inflate.held()
+	}
+	return n
+}
+
+// HasClose reports whether a whole, well-formed close frame is among the bytes that were not parsed yet. It
+// changes nothing, and looks at headers only, of frames that may follow each other, not at their payloads.
+func (r *Reader) HasClose() bool {
+	b := r.buf
+	if b == nil || r.closed {
+		return false
+	}
+	p, inside := b.data[b.start:b.end], b.assembling
+	if b.inFrame {
+		if b.left > int64(len(p)) {
+			return false
+		}
+		p, inside = p[b.left:], !b.fin
+	}
+	for {
+		h, ok, err := parseHeader(p)
+		if !ok || err != nil || r.inOrder(h, inside) != nil || h.length > uint64(len(p)-h.size) {
+			return false
+		}
+		end := h.size + int(h.length)
+		switch {
+		case h.op == OpClose:
+			f := Frame{Op: h.op, Data: p[h.size:end]}
+			return f.splitClose() == nil
+		case !h.op.control():
+			inside = !h.fin
+		}
+		p = p[end:]
+	}
+}
+
 // Idle tells that the connection has no bytes at present: what is not needed to go on later goes
-// back to the pools. What Batch returned before is invalid from here on.
+// back to the pools, unless the last Batch lent it.
 func (r *Reader) Idle() {
 	b := r.buf
-	if b == nil {
+	if b == nil || r.lent {
 		return
 	}
-	r.forget()
 	if r.inflate != nil {
-		r.inflate.Idle()
+		r.inflate.idle()
 	}
-	switch keep := b.end - b.first(); {
+	keep := b.end - b.first()
+	switch class := classFor(keep); {
 	case !r.Partial():
 		b.free()
 		r.buf = nil
-	case b.class > classSmall && keep <= classSize(classSmall):
-		r.buf = b.moveTo(newBuffer(classSmall))
+	case class < b.class:
+		r.buf = b.moveTo(newBuffer(class))
 	}
 }
 
@@ -334,17 +395,19 @@ func (r *Reader) Partial() bool {
 // Release gives back everything r holds. Only Init may follow.
 func (r *Reader) Release() {
 	if r.buf != nil {
+		r.buf.takeBack()
 		r.buf.free()
 	}
 	if r.inflate != nil {
-		r.inflate.Release()
+		r.inflate.release()
 	}
 	*r = Reader{closed: true, err: r.err}
 }
 
-// forget reuses the memory of what Batch returned outside the read buffer.
-func (r *Reader) forget() {
-	r.buf.aside = r.buf.aside[:0]
+// takeBack reuses the memory that the last Batch lent.
+func (r *Reader) takeBack() {
+	r.lent = false
+	r.buf.takeBack()
 	if r.inflate != nil {
 		r.inflate.forget()
 	}
@@ -355,43 +418,40 @@ const fillsPerLook = 16
 
 // settle shrinks the next buffer to what the reads of late filled.
 func (r *Reader) settle() {
-	r.class = min(r.class, classFor(2*r.peak))
+	r.class = min(r.class, classFor(2*min(r.peak, mostAhead)))
 	r.peak, r.fills = 0, 0
 }
 
-// borrow takes a buffer for reading ahead. One that is larger than that needs must be there already.
-func (r *Reader) borrow() *buffer {
-	if b := pooled(r.class); b != nil {
-		return b
-	}
-	r.class = min(r.class, classAhead)
-	return newBuffer(r.class)
-}
-
-// makeRoom leaves space behind the bytes that are still needed. Their buffer grows with the bytes
-// that came: the length a header claims takes a larger one only if that is lying unused in its pool.
+// makeRoom leaves space behind the bytes that are still needed. Their buffer grows with the bytes that
+// came: the length a header claims takes a larger one only if that is lying unused in its pool. It is given
+// back as soon as what needed it was taken.
 func (r *Reader) makeRoom() {
 	b := r.buf
-	keep := b.end - b.first()
-	class := max(r.class, classFor(keep+max(b.left, leastRead)))
-	crowded := len(b.data)-keep < len(b.data)/4
+	if r.fills >= fillsPerLook && !b.assembling {
+		r.settle()
+	}
+	keep, awaited := b.end-b.first(), b.awaited()
+	class := max(r.class, classFor(keep+max(awaited, leastRead)))
+	wide := b.class
+	if b.joining() && wide > classSmall {
+		wide-- // it may have grown for this message, by one class more than needed so far
+	}
 	switch {
-	case class == b.class:
-	case class == r.class:
+	case class < wide, class > b.class && class == r.class:
 		r.buf = b.moveTo(newBuffer(class))
 		return
 	case class > b.class:
 		n := pooled(class)
-		if n == nil && crowded {
+		if n == nil && len(b.data)-keep < len(b.data)/4 {
 			n = newBuffer(b.class + 1)
 		}
 		if n != nil {
-			r.class = max(r.class, n.class)
+			r.class = max(r.class, min(n.class, classAhead))
 			r.buf = b.moveTo(n)
 			return
 		}
 	}
-	if tail := len(b.data) - b.end; keep <= cheapMove || tail < b.left || tail < len(b.data)/4 {
+	if tail := len(b.data) - b.end; keep <= cheapMove || tail < awaited || tail < len(b.data)/4 {
 		b.compact(b.data)
 	}
 }

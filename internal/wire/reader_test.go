@@ -32,26 +32,32 @@ func closing(code uint16, reason string) string {
 	return frame(0x88, string(binary.BigEndian.AppendUint16(nil, code))+reason)
 }
 
-// feed gives p to r in pieces and returns copies of what came out. The copies are taken at the end of
-// each batch: that its frames stay valid together is checked on the way.
+// drain returns copies of all that r has. They are taken at the end of each batch: that its frames stay valid
+// together is checked on the way.
+func drain(r *Reader) (frames []Frame, err error) {
+	var batch [7]Frame
+	for {
+		n, err := r.Batch(batch[:])
+		for _, f := range batch[:n] {
+			f.Data = bytes.Clone(f.Data)
+			frames = append(frames, f)
+		}
+		if n == 0 || err != nil {
+			return frames, err
+		}
+	}
+}
+
+// feed gives p to r in pieces and returns copies of what came out.
 func feed(r *Reader, p []byte, piece func(left int) int) (frames []Frame, err error) {
 	for len(p) > 0 && err == nil && !r.closed {
 		for n := piece(len(p)); n > 0; {
 			m := copy(r.Space(), p[:n])
 			r.Filled(m)
 			p, n = p[m:], n-m
-			var batch []Frame
-			for {
-				f, ok, e := r.Next()
-				if err = e; !ok || e != nil {
-					break
-				}
-				batch = append(batch, f)
-			}
-			for _, f := range batch {
-				f.Data = bytes.Clone(f.Data)
-				frames = append(frames, f)
-			}
+			var some []Frame
+			some, err = drain(r)
+			frames = append(frames, some...)
 			if err != nil || r.closed {
 				return frames, err
 			}
@@ -225,11 +231,7 @@ func TestReader(t *testing.T) {
 			var r Reader
 			r.Init(s.limit, nil)
 			r.Prime([]byte(s.in))
-			var frames []Frame
-			f, ok, err := r.Next()
-			for ; ok; f, ok, err = r.Next() {
-				frames = append(frames, f)
-			}
+			frames, err := drain(&r)
 			check("primed", frames, err, &r)
 		})
 	}
@@ -347,6 +349,11 @@ func TestReaderIdle(t *testing.T) {
 	is.NoErr(err)
 	is.True(ok)
 	is.Equal(string(f.Data), "hello")
+	r.Idle()
+	is.Equal(string(f.Data), "hello") // is lent
+	_, ok, err = r.Next()
+	is.NoErr(err)
+	is.True(!ok)
 	r.Idle()
 	is.True(r.buf == nil)
 }

@@ -1,14 +1,14 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"unicode/utf8"
 )
 
 // reference parses p, all that ever comes, in the plainest way: the frames in it, and the code of the
-// breach they end with, 0 for none. inflate is nil without permessage-deflate.
-func reference(p []byte, limit int, inflate func(p []byte) ([]byte, error)) (frames []Frame, code uint16) {
+// breach they end with, 0 for none. server is nil without permessage-deflate.
+func reference(p []byte, limit int, server *strict) (frames []Frame, code uint16) {
 	var op Opcode
 	var message []byte
 	var compressed, inside bool
@@ -35,7 +35,7 @@ func reference(p []byte, limit int, inflate func(p []byte) ([]byte, error)) (fra
 				return frames, 1002
 			}
 		}
-		if rsv1 && (inflate == nil || control || o == 0) {
+		if rsv1 && (server == nil || control || o == 0) {
 			return frames, 1002
 		}
 		if !control {
@@ -45,11 +45,7 @@ func reference(p []byte, limit int, inflate func(p []byte) ([]byte, error)) (fra
 			if o != 0 {
 				op, compressed, message, inside = o, rsv1, nil, true
 			}
-			top := limit
-			if compressed {
-				top = maxDeflated(limit)
-			}
-			if n > uint64(top-len(message)) {
+			if !compressed && n > uint64(limit-len(message)) {
 				return frames, 1009
 			}
 		}
@@ -79,30 +75,39 @@ func reference(p []byte, limit int, inflate func(p []byte) ([]byte, error)) (fra
 			continue
 		}
 		message = append(message, here...)
-		if op == OpText && !compressed && !validStart(message, whole && fin) {
+		end := whole && fin
+		plain := message
+		if compressed {
+			var seen []byte
+			seen = append(seen, server.out...)
+			var err error
+			plain, err = server.message(message, end)
+			plain = bytes.Clone(plain)
+			if !end {
+				server.out = seen // it begins anew when there is more
+			}
+			switch {
+			case op == OpText && !validStart(plain[:min(len(plain), limit)], false):
+				return frames, 1007
+			case len(plain) > limit:
+				return frames, 1009
+			case err != nil:
+				return frames, 1007
+			}
+		}
+		if op == OpText && !validStart(plain, end) {
 			return frames, 1007
 		}
 		if !whole {
 			return frames, 0
 		}
-		if !fin {
-			continue
+		if fin {
+			inside = false
+			frames = append(frames, Frame{Op: op, Data: plain})
 		}
-		inside = false
-		if compressed {
-			var err error
-			if message, err = inflate(message); errors.Is(err, errReferenceLimit) {
-				return frames, 1009
-			} else if err != nil || op == OpText && !utf8.Valid(message) {
-				return frames, 1007
-			}
-		}
-		frames = append(frames, Frame{Op: op, Data: message})
 	}
 	return frames, 0
 }
-
-var errReferenceLimit = errors.New("inflates to more than the limit")
 
 // validStart reports whether p begins UTF-8; if whole, whether it is all of it.
 func validStart(p []byte, whole bool) bool {

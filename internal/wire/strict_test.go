@@ -10,6 +10,7 @@ import (
 // decodes one message after another, as RFC 7692 has them.
 type strict struct {
 	window int
+	own    bool   // a message may refer to all of itself, however small the window
 	out    []byte // of all messages so far: the sender may refer to the last window bytes
 	in     []byte
 	pos    int // in bits
@@ -30,6 +31,7 @@ func (s *strict) bits(n int) int {
 }
 
 type huffman struct {
+	codes  int
 	count  [16]int
 	symbol []int
 }
@@ -60,6 +62,7 @@ func newHuffman(lengths []int) huffman {
 	if left > 0 && codes > 0 && !(codes == 1 && h.count[1] == 1) {
 		panic(errors.New("incomplete code"))
 	}
+	h.codes = codes
 	return h
 }
 
@@ -67,6 +70,9 @@ func (s *strict) symbol(h huffman) int {
 	code, first, index := 0, 0, 0
 	for n := 1; n < 16; n++ {
 		code |= s.bits(1)
+		if h.codes == 0 || h.codes == 1 && code == 1 {
+			break
+		}
 		if code-h.count[n] < first {
 			return h.symbol[index+code-first]
 		}
@@ -122,7 +128,7 @@ func (s *strict) trees() (huffman, huffman) {
 	return newHuffman(l[:literals]), newHuffman(l[literals:])
 }
 
-func (s *strict) codes(lit, dist huffman) {
+func (s *strict) codes(lit, dist huffman, from int) {
 	for {
 		sym := s.symbol(lit)
 		switch {
@@ -150,7 +156,7 @@ func (s *strict) codes(lit, dist huffman) {
 			extra := d/2 - 1
 			d = (2+d%2)<<extra + s.bits(extra)
 		}
-		if d++; d > s.window || d > len(s.out) {
+		if d++; d > s.window && !(s.own && d <= len(s.out)-from) || d > len(s.out) {
 			panic(fmt.Errorf("distance %d in a window of %d", d, s.window))
 		}
 		for range length {
@@ -159,17 +165,27 @@ func (s *strict) codes(lit, dist huffman) {
 	}
 }
 
-// message decodes one message, as far as it goes.
-func (s *strict) message(p []byte) (out []byte, err error) {
-	s.in, s.pos = append(append([]byte(nil), p...), deflateTail...), 0
+// message decodes one message, or its beginning, as far as it goes.
+func (s *strict) message(p []byte, whole bool) (out []byte, err error) {
+	s.in, s.pos = slices.Clone(p), 0
+	if whole {
+		s.in = append(s.in, "\x00\x00\xff\xff"...)
+	}
 	from := len(s.out)
 	defer func() {
 		if e := recover(); e != nil {
 			out, err = s.out[from:], e.(error)
 		}
+		if err == errShort && !whole {
+			err = nil
+		}
 	}()
+	final := true
 	for s.pos < 8*len(s.in) {
-		final := s.bits(1) == 1
+		if final && s.pos == 8*len(p) {
+			break // what is to follow is missing: no harm
+		}
+		final = s.bits(1) == 1
 		switch s.bits(2) {
 		case 0:
 			s.pos = (s.pos + 7) &^ 7
@@ -181,16 +197,15 @@ func (s *strict) message(p []byte) (out []byte, err error) {
 				s.out = append(s.out, byte(s.bits(8)))
 			}
 		case 1:
-			s.codes(newHuffman(fixedLengths[:]), newHuffman(slices.Repeat([]int{5}, 32)))
+			s.codes(newHuffman(fixedLengths[:]), newHuffman(slices.Repeat([]int{5}, 32)), from)
 		case 2:
-			s.codes(s.trees())
+			lit, dist := s.trees()
+			s.codes(lit, dist, from)
 		default:
 			panic(errors.New("block type 3"))
 		}
 		if final {
-			if s.pos = (s.pos + 7) &^ 7; s.pos == 8*len(p) {
-				break // the empty block that is to follow is missing: no harm
-			}
+			s.pos = (s.pos + 7) &^ 7
 		}
 	}
 	return s.out[from:], nil
