@@ -39,6 +39,23 @@ func BenchmarkReader(b *testing.B) {
 	}
 }
 
+// Small messages as a stream takes them: many in a batch.
+func BenchmarkBatch(b *testing.B) {
+	in := []byte(strings.Repeat(frame(0x82, "sixteen bytes..."), 4000))
+	frames := make([]Frame, 512)
+	var r Reader
+	r.Init(-1, nil)
+	r.class = classAhead
+	copy(r.Space(), in)
+	for i := 0; i < b.N; {
+		r.Space()
+		r.Filled(len(in))
+		for n := 1; n > 0; i += n {
+			n, _ = r.Batch(frames)
+		}
+	}
+}
+
 var sink int
 
 func BenchmarkValidUTF8(b *testing.B) {

@@ -34,7 +34,10 @@ var decoders = sync.Pool{New: func() any { return new(decoder) }}
 // begin borrows what inflating a message takes.
 func (z *Inflate) begin() {
 	if z.out == nil {
-		z.out = newBuffer(z.class)
+		if z.out = pooled(z.class); z.out == nil {
+			z.class = min(z.class, classAhead)
+			z.out = newBuffer(z.class)
+		}
 	}
 	z.decoder = decoders.Get().(*decoder)
 	z.decoder.reset()
@@ -62,22 +65,29 @@ func (z *Inflate) write(p []byte, text bool, limit int) (used int, crowded bool,
 		case z.held() >= limit:
 			return used, false, tooBig(limit)
 		case z.out.start > 0:
-			z.class = min(z.class+1, classAhead) // there is use for a larger one
+			if z.class < classAhead {
+				z.class++ // there is use for a larger one
+			}
 			return used, true, nil
 		}
 		z.grow(limit)
 	}
 }
 
-// decode lets the decoder go on with p, up to the end of what is there of out.
+// decode lets the decoder go on with p, up to the end of what is there of out. Only the first message of a
+// batch gets more of it than what suffices for reading ahead.
 func (z *Inflate) decode(p []byte, limit int) (used int, full bool, err error) {
 	b := z.out
 	from := 0 // where the window begins, as far as it is in out
 	if z.window == 0 {
 		from = b.start
 	}
+	to := min(len(b.data), b.start+limit)
+	if b.start > 0 {
+		to = min(to, max(b.end, mostAhead))
+	}
 	o := output{
-		p:  b.data[from:min(len(b.data), b.start+limit)],
+		p:  b.data[from:to],
 		at: b.end - from, message: b.start - from, window: z.window, history: z.history,
 	}
 	used, full, err = z.decoder.decode(p, &o)
@@ -140,7 +150,7 @@ func (z *Inflate) held() int {
 // grow carries the message under way over to a larger buffer. It is all that there is.
 func (z *Inflate) grow(limit int) {
 	z.moveTo(min(z.out.class+1, classFor(limit)))
-	z.class = max(z.class, min(z.out.class, classAhead))
+	z.class = max(z.class, z.out.class)
 }
 
 func (z *Inflate) moveTo(class uint8) {
@@ -152,7 +162,7 @@ func (z *Inflate) moveTo(class uint8) {
 }
 
 // forget reuses the memory of the messages so far, after it has noted their end in the history. A buffer
-// larger than for reading ahead goes back as soon as its message has.
+// larger than for reading ahead stays as long as each batch needs it.
 func (z *Inflate) forget() {
 	b := z.out
 	if b == nil {
@@ -161,7 +171,10 @@ func (z *Inflate) forget() {
 	if z.window > 0 {
 		z.history.add(b.data[:b.start], z.window)
 	}
-	if z.class > 0 && b.end <= classSize(z.class-1)/2 {
+	switch {
+	case b.end <= mostAhead && z.class > classAhead:
+		z.class = classAhead
+	case z.class > 0 && b.end <= classSize(z.class-1)/2:
 		z.class--
 	}
 	z.shrink(z.class)
@@ -185,6 +198,7 @@ func (z *Inflate) shrink(class uint8) {
 
 // idle gives back what is not needed to go on later. Nothing is lent any more.
 func (z *Inflate) idle() {
+	z.class = min(z.class, classAhead)
 	switch {
 	case z.out == nil:
 	case z.decoder == nil:

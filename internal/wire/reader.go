@@ -14,7 +14,7 @@ type Reader struct {
 	err     *Error
 	max     int
 	peak    int   // the most bytes held at once since class was last looked at
-	class   uint8 // of the next buffer, none larger than for reading ahead
+	class   uint8 // of the next buffer
 	fills   uint8
 	closed  bool // a close frame was returned: what follows is not looked at
 	lent    bool // the last batch had frames
@@ -289,15 +289,18 @@ func (r *Reader) deliver() (Frame, bool, *Error) {
 func (r *Reader) Space() []byte {
 	b := r.buf
 	if b == nil {
-		r.buf = newBuffer(r.class)
-		return r.buf.data
+		if r.buf = pooled(r.class); r.buf == nil {
+			r.class = min(r.class, classAhead)
+			r.buf = newBuffer(r.class)
+		}
+		return r.buf.data[:min(len(r.buf.data), mostAhead)]
 	}
 	if r.closed {
 		b.assembling, b.start = false, b.end
 	}
 	if b.lent {
 		if len(b.data)-b.end < leastRead {
-			r.buf = b.moveTo(newBuffer(max(r.class, classFor(2*(b.end-b.first())))))
+			r.buf = b.moveTo(newBuffer(max(min(r.class, classAhead), classFor(2*(b.end-b.first())))))
 		}
 	} else {
 		r.makeRoom()
@@ -380,8 +383,8 @@ func (r *Reader) Idle() {
 	case !r.Partial():
 		b.free()
 		r.buf = nil
-	case class < b.class:
-		r.buf = b.moveTo(newBuffer(class))
+	case class < b.class && keep <= max(cheapMove, len(b.data)/16):
+		r.buf = b.moveTo(newBuffer(class)) // more of a message than that is taken for soon to be whole
 	}
 }
 
@@ -416,28 +419,32 @@ func (r *Reader) takeBack() {
 // fillsPerLook is after how many reads the size of the buffer is looked at again.
 const fillsPerLook = 16
 
-// settle shrinks the next buffer to what the reads of late filled.
+// settle shrinks the next buffer to what the reads of late filled. Only messages need more than is read ahead.
 func (r *Reader) settle() {
-	r.class = min(r.class, classFor(2*min(r.peak, mostAhead)))
+	r.class = min(r.class, classFor(2*r.peak))
+	if r.peak <= mostAhead {
+		r.class = min(r.class, classAhead)
+	}
 	r.peak, r.fills = 0, 0
 }
 
 // makeRoom leaves space behind the bytes that are still needed. Their buffer grows with the bytes that
-// came: the length a header claims takes a larger one only if that is lying unused in its pool. It is given
-// back as soon as what needed it was taken.
+// came: the length a header claims takes a larger one only if that is lying unused in its pool. A large one is
+// given back a few reads after the last message that needed it.
 func (r *Reader) makeRoom() {
 	b := r.buf
-	if r.fills >= fillsPerLook && !b.assembling {
+	keep, awaited := b.end-b.first(), b.awaited()
+	r.peak = max(r.peak, keep+awaited)
+	if r.fills >= fillsPerLook {
 		r.settle()
 	}
-	keep, awaited := b.end-b.first(), b.awaited()
 	class := max(r.class, classFor(keep+max(awaited, leastRead)))
 	wide := b.class
 	if b.joining() && wide > classSmall {
 		wide-- // it may have grown for this message, by one class more than needed so far
 	}
 	switch {
-	case class < wide, class > b.class && class == r.class:
+	case class < wide, class > b.class && class == r.class && class <= classAhead:
 		r.buf = b.moveTo(newBuffer(class))
 		return
 	case class > b.class:
@@ -446,7 +453,7 @@ func (r *Reader) makeRoom() {
 			n = newBuffer(b.class + 1)
 		}
 		if n != nil {
-			r.class = max(r.class, min(n.class, classAhead))
+			r.class = max(r.class, n.class)
 			r.buf = b.moveTo(n)
 			return
 		}
