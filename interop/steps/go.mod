@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/coder/websocket v1.8.15
+	github.com/icholy/digest v1.2.0
 	github.com/matryer/is v1.4.1
 	github.com/reqws/reqws v0.0.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.63.0
