@@ -540,7 +540,7 @@ func TestCompressionBatches(t *testing.T) {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
-			count := 40 * limit / (size + 40_000)
+			count := 12 * limit / (size + 40_000)
 			bomb := reqwstest.Encode(reqwstest.Deflate(reqwstest.Binary(make([]byte, size))))
 			srv := reqwstest.NewMemory(t, reqwstest.Script(
 				accepting(deflate+"; server_no_context_takeover"),

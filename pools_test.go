@@ -32,16 +32,14 @@ func crossing(t *testing.T, name string, req *reqws.Request) exchange {
 		if err := resp.Send(t.Context(), reqws.Text(message)); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		for {
-			frames, err := resp.Receive(t.Context())
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			if len(frames) != 1 || frames[0].Text() != message {
-				return fmt.Errorf("%s: a message of %d bytes came back as %v", name, len(message), frames)
-			}
-			return nil
+		frames, err := resp.Receive(t.Context())
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
+		if len(frames) != 1 || frames[0].Text() != message {
+			return fmt.Errorf("%s: a message of %d bytes came back as %v", name, len(message), frames)
+		}
+		return nil
 	}
 }
 
