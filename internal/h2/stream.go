@@ -165,24 +165,49 @@ func (s *Stream) deliver(p []byte) {
 
 // Write implements net.Conn. An error after part of p was taken leaves a cut message in the stream,
 // which Close then resets.
-func (s *Stream) Write(p []byte) (n int, err error) {
+func (s *Stream) Write(p []byte) (n int, err error) { return s.write(p, writeAll) }
+
+// TryWrite writes what the connection takes over without waiting, which may be nothing.
+func (s *Stream) TryWrite(p []byte) (n int, err error) { return s.write(p, writeNow) }
+
+// WriteSome waits until the connection takes some of p over, and no longer.
+func (s *Stream) WriteSome(p []byte) (n int, err error) { return s.write(p, writeSome) }
+
+type patience uint8
+
+const (
+	writeAll patience = iota
+	writeSome
+	writeNow
+)
+
+func (s *Stream) write(p []byte, patience patience) (n int, err error) {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s.writing && s.cannotSend() == nil {
+		if patience == writeNow {
+			return 0, nil
+		}
 		s.sendable.Wait()
 	}
 	if err := s.cannotSend(); err != nil {
 		return 0, err
 	}
 	s.writing = true
-	for n < len(p) && err == nil {
+	for n < len(p) && err == nil && (n == 0 || patience != writeSome) {
 		var k int
-		if k, err = c.awaitCredit(s, len(p)-n); err == nil {
-			c.queueData(s.id, p[n:n+k], false)
-			n += k
-			s.cut = n < len(p)
+		if patience == writeNow {
+			k = c.takeCredit(s, len(p)-n)
+		} else {
+			k, err = c.awaitCredit(s, len(p)-n)
 		}
+		if k == 0 {
+			break
+		}
+		c.queueData(s.id, p[n:n+k], false)
+		n += k
+		s.cut = n < len(p)
 	}
 	s.writing = false
 	s.sendable.Broadcast()

@@ -148,9 +148,7 @@ func (c *Conn) awaitCredit(s *Stream, want int) (int, error) {
 		}
 		if s.sendWindow <= 0 {
 			c.leaveTurns(s)
-		} else if n := c.credit(s, want); n > 0 && (len(c.turns) == 0 || c.turns[0] == s) {
-			c.sendWindow -= int64(n)
-			s.sendWindow -= int64(n)
+		} else if n := c.takeCredit(s, want); n > 0 {
 			c.leaveTurns(s)
 			return n, nil
 		} else if !s.inTurns {
@@ -159,6 +157,18 @@ func (c *Conn) awaitCredit(s *Stream, want int) (int, error) {
 		}
 		s.sendable.Wait()
 	}
+}
+
+// takeCredit takes what s may queue of want bytes now, which is nothing while others are in line
+// before it. c.mu is held.
+func (c *Conn) takeCredit(s *Stream, want int) int {
+	if len(c.turns) > 0 && c.turns[0] != s {
+		return 0
+	}
+	n := max(c.credit(s, want), 0)
+	c.sendWindow -= int64(n)
+	s.sendWindow -= int64(n)
+	return n
 }
 
 // credit is how many of want bytes s may send in a frame now. It does not cut a frame short for
