@@ -591,7 +591,7 @@ func TestAllStepsAtOnce(t *testing.T) {
 			reqwstest.Script(reqwstest.Refuse(503, http.Header{"Retry-After": {"5"}}, "")),
 			reqwstest.Script(reqwstest.Drop()),
 			reqwstest.Script(reqwstest.Redirect(307, "/eu/rooms/go%2Flang?v=2")),
-			reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hello"), reqwstest.ExpectClose(1000, "")))
+			reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hello"), reqwstest.ExpectClose(1000, ""), reqwstest.SendClose(1000, "")))
 		sig := vectorKeys("")
 		sig.Service, sig.Presign = "execute-api", time.Minute
 		begin := time.Now()

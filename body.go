@@ -15,14 +15,14 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 	resp := a.resp
 	failed := resp.StatusCode >= 400
 	if failed && raise {
-		s.finish(a.refuse(s.life))
+		s.conclude(a.refuse(s.life))
 		return nil, resp, nil
 	}
 	s.mu.Lock()
 	s.body = a.body
-	cause := s.cause
+	over := s.phase == broken
 	s.mu.Unlock()
-	if cause != nil { // ctx ended meanwhile
+	if over { // ctx ended meanwhile
 		_ = a.body.Close()
 	}
 	if s.pull == nil {
@@ -32,11 +32,11 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 	_ = a.body.Close()
 	if err != nil {
 		err = s.fail("body", s.bodyFailed(err))
-		s.finish(err)
+		s.conclude(err)
 		return nil, nil, err
 	}
 	resp.Body = body
-	s.finish(nil)
+	s.conclude(nil)
 	return nil, resp, nil
 }
 
@@ -48,7 +48,7 @@ func readBody(body io.Reader, most int64) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err == nil && int64(len(data)) > most {
-		return nil, fmt.Errorf("the body has more than %d bytes: %w", most, ErrMessageTooBig)
+		return nil, fmt.Errorf("the body has more than the %d bytes of MaxMessageSize: %w", most, ErrMessageTooBig)
 	}
 	return data, err
 }
@@ -69,14 +69,19 @@ func (s *stream) serveBody() error {
 		}
 		if n > 0 {
 			frames := s.batch.frames[:1]
+			s.batch.used = 1
 			frames[0] = Frame{Kind: KindChunk, Data: (*buf)[:n]}
 			d := s.call(Event{Frames: frames})
-			if d.replies() {
+			switch {
+			case d.Err() != nil:
+				s.failWith(d.Err())
+				return d.Err()
+			case d.replies():
 				return errPlainReply
-			}
-			if d.halt {
+			case d.halt:
 				return nil
 			}
+			s.batch.reset()
 		}
 		if err == io.EOF {
 			return nil
@@ -95,7 +100,7 @@ func (s *stream) bodyFailed(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closing:
+	case s.phase == closing || s.reported:
 		return nil
 	case s.cause != nil:
 		return s.cause
@@ -108,7 +113,7 @@ func (s *stream) bodyFailed(err error) error {
 // closeBody ends a plain answer, cleanly.
 func (s *stream) closeBody() {
 	s.mu.Lock()
-	s.closing = true
+	s.phase, s.reported = max(s.phase, closing), true
 	s.mu.Unlock()
 	_ = s.body.Close()
 }

@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -132,6 +133,14 @@ func (b *bodyConn) Close() error {
 		err = b.ReadWriteCloser.Close()
 	})
 	return err
+}
+
+// CloseWrite shuts down the write side, where the body can do that: net/http's can.
+func (b *bodyConn) CloseWrite() error {
+	if c, ok := b.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 func (b *bodyConn) LocalAddr() net.Addr  { return bodyAddr{} }

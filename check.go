@@ -26,6 +26,7 @@ func checkFrames(frames []Frame) error {
 			}
 		case KindClose:
 			switch {
+			case f.Code == 0 && len(f.Data) == 0 && i == len(frames)-1: // one without a code
 			case f.Code < 0 || f.Code > 4999 || !wire.ValidCloseCode(uint16(f.Code)):
 				return badFrame(i, f, websocket.StatusProtocolError, fmt.Sprintf("the close code %d may not be sent", int(f.Code)))
 			case len(f.Data) > 123:

@@ -118,6 +118,8 @@ func bare(conn net.Conn) net.Conn {
 			conn = c.NetConn()
 		case *openConn:
 			conn = c.Conn
+		case *tlsLink:
+			conn = c.Conn
 		default:
 			return conn
 		}

@@ -92,15 +92,17 @@
 //
 // [Request.Run] and [Response.Wait] then return
 //
-//   - nil after Halt, after Close, and after the peer's close frame with code 1000 or
-//     with none;
+//   - nil after a Halt that the peer answered with a close frame, after Close, and after
+//     the peer's close frame with code 1000 or with none;
 //   - the error that was given to Fail;
 //   - a websocket.CloseError after a close frame of the peer's with any other code;
 //   - a [*ProtocolError] where a side broke the protocol, be it with a reply of the
 //     handler's;
 //   - the error of ctx, or [ErrClosed] after CloseNow;
 //   - what the connection was lost to, such as syscall.ECONNRESET, or
-//     io.ErrUnexpectedEOF where it ended without a close frame.
+//     io.ErrUnexpectedEOF where it ended without a close frame, and os.ErrDeadlineExceeded
+//     where the peer took nothing, or did not answer;
+//   - never nil where replies of the handler's could not be written.
 //
 // After a clean end [Response.Receive] returns io.EOF, [Response.Frames] stops, and a
 // mailbox gets a last [Message] with io.EOF; after any other they give the error.

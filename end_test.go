@@ -101,7 +101,7 @@ func TestCloseAsAReply(t *testing.T) {
 }
 
 // A peer that leaves the close frame unanswered is waited for exactly as long as
-// CloseTimeout says. That is a clean end for Wait.
+// CloseTimeout says. That is no clean end of a Halt; after Close it is Close that says so.
 func TestCloseTimeout(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Second, 5 * time.Second, time.Hour} {
 		t.Run(timeout.String(), func(t *testing.T) {
@@ -118,21 +118,23 @@ func TestCloseTimeout(t *testing.T) {
 
 				w := &witness{answer: func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Halt() }}
 				start := time.Now()
-				is.NoErr(req.Run(t.Context(), w.into()))
-				is.Equal(time.Since(start), timeout)
+				unanswered := func(err error) {
+					t.Helper()
+					is.Equal(time.Since(start), timeout)
+					if timeout == 0 {
+						is.NoErr(err) // it was not to wait
+						return
+					}
+					is.True(errors.Is(err, os.ErrDeadlineExceeded))
+					is.True(strings.Contains(err.Error(), "close timeout of "+timeout.String()))
+				}
+				unanswered(req.Run(t.Context(), w.into()))
 				is.Equal(w.errs, nil)
 
 				resp, err := req.Do(t.Context())
 				is.NoErr(err)
 				start = time.Now()
-				err = resp.Close(1000, "")
-				is.Equal(time.Since(start), timeout)
-				if timeout == 0 {
-					is.NoErr(err) // it was not to wait
-				} else {
-					is.True(errors.Is(err, os.ErrDeadlineExceeded))
-					is.True(strings.Contains(err.Error(), "close timeout of "+timeout.String()))
-				}
+				unanswered(resp.Close(1000, ""))
 				is.NoErr(resp.Wait())
 			})
 		})
@@ -285,7 +287,7 @@ func TestCloseWithABadCode(t *testing.T) {
 	for _, bad := range []struct {
 		code   websocket.StatusCode
 		reason string
-	}{{1005, ""}, {1006, ""}, {0, ""}, {999, ""}, {70000, ""}, {1000, strings.Repeat("x", 124)}, {1000, "\xff"}} {
+	}{{1005, ""}, {1006, ""}, {0, "why"}, {999, ""}, {70000, ""}, {1000, strings.Repeat("x", 124)}, {1000, "\xff"}} {
 		var pe *reqws.ProtocolError
 		is.True(errors.As(resp.Close(bad.code, bad.reason), &pe))
 	}
@@ -494,7 +496,7 @@ func TestThePeerCloses(t *testing.T) {
 		{1001, "restart", `close 1001 "restart"`, "restart"},
 		{3000, "mine", `close 3000 "mine"`, "mine"},
 		{1011, "", "close 1011", "StatusInternalError"},
-		{0, "", "close 1005", "StatusNoStatusRcvd"},
+		{0, "", "close", ""},
 	} {
 		for _, mode := range []string{"handler", "each", "pull", "mailbox"} {
 			t.Run(fmt.Sprintf("%d %q/%s", tc.code, tc.reason, mode), func(t *testing.T) {
@@ -558,13 +560,9 @@ func TestThePeerCloses(t *testing.T) {
 					}
 					var ce websocket.CloseError
 					is.True(errors.As(err, &ce))
-					wantCode := tc.code
-					if wantCode == 0 {
-						wantCode = 1005
-					}
-					is.Equal(int(ce.Code), wantCode)
+					is.Equal(int(ce.Code), tc.code)
 					is.Equal(ce.Reason, tc.reason)
-					is.Equal(int(websocket.CloseStatus(err)), wantCode)
+					is.Equal(int(websocket.CloseStatus(err)), tc.code)
 					is.True(strings.Contains(err.Error(), tc.err))
 					is.True(last == nil || last == err)
 					is.NoErr(srv.Wait(t.Context()))
@@ -572,6 +570,26 @@ func TestThePeerCloses(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Also one that does not wait for anything answers the peer's close frame.
+func TestThePeerClosesWithoutACloseTimeout(t *testing.T) {
+	for range 20 {
+		t.Run("", func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(),
+				reqwstest.Send(reqwstest.Text("last"), reqwstest.Close(1000, "")),
+				reqwstest.ExpectFrames(reqwstest.Text("last"), reqwstest.Close(1000, "")),
+			))
+			err := to(srv, reqws.CloseTimeout(0)).Run(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+				runtime.Gosched()
+				return reqws.Cont(in.Frames[0])
+			}))
+			is.NoErr(err)
+		})
 	}
 }
 

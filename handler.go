@@ -2,8 +2,10 @@ package reqws
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 	"unsafe"
 
@@ -52,7 +54,7 @@ func (k Kind) String() string {
 type Frame struct {
 	Kind Kind
 	Data []byte               // the payload; the reason of a KindClose
-	Code websocket.StatusCode // of a KindClose; 1005 where the peer's frame has none
+	Code websocket.StatusCode // of a KindClose; 0 where the frame has none
 }
 
 // bytesOf views a string or byte slice as bytes, without a copy: nobody here
@@ -80,7 +82,8 @@ func Ping[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindPing, Data: b
 func Pong[P ~string | ~[]byte](p P) Frame { return Frame{Kind: KindPong, Data: bytesOf(p)} }
 
 // Close makes a close frame with a status code that may be sent (RFC 6455,
-// section 7.4) and a reason of at most 123 bytes of UTF-8.
+// section 7.4) and a reason of at most 123 bytes of UTF-8. Close(0, "") is one without a
+// code.
 func Close(code websocket.StatusCode, reason string) Frame {
 	return Frame{Kind: KindClose, Data: bytesOf(reason), Code: code}
 }
@@ -117,7 +120,7 @@ const shownBytes = 64
 // String describes the frame for people: its kind, and the start of its payload.
 func (f Frame) String() string {
 	kind := f.Kind.String()
-	if f.Kind == KindClose {
+	if f.Kind == KindClose && f.Code != 0 {
 		kind = fmt.Sprintf("close %d", int(f.Code))
 	}
 	if len(f.Data) == 0 {
@@ -139,8 +142,10 @@ type Event struct {
 	// Frames holds what has arrived together, in order, one frame at least where
 	// Err is nil. The slice and the Data in it are valid until the handler returns.
 	Frames []Frame
-	// Err says why the stream broke. Then there are no Frames, and nothing comes
-	// after it, whatever the handler answers. A clean end has no such event.
+	// Err says why the stream ended. Then there are no Frames, and nothing comes
+	// after it, whatever the handler answers; with [Fail] it chooses another error for Run and
+	// Wait. A clean end has no such event, nor has one that the handler began with [Halt] or
+	// Fail.
 	Err error
 }
 
@@ -152,22 +157,46 @@ type Event struct {
 // after Do, to the top of the stream's goroutine.
 type Handler func(in Event, resp *Response) Directive
 
-// Directive is a handler's answer, made by [Cont] and [Halt]. The zero value is
+// Directive is a handler's answer, made by [Cont], [Halt] and [Fail]. The zero value is
 // Cont().
 type Directive struct {
-	// Nine words, so that it is returned in registers.
+	// Seven words, so that it is returned in registers.
 	halt bool
-	one  Frame   // the first reply, held here so that a single one needs no allocation; none if its Kind is 0
-	rest []Frame // the others
+	one  Frame // the first reply, held here so that a single one needs no allocation; none if its Kind is 0
+	more *more
+}
+
+// more is what few directives have.
+type more struct {
+	frames []Frame // the replies behind the first
+	err    error   // of Fail
 }
 
 // Cont goes on, after replies have been sent in order and in one write.
 func Cont(replies ...Frame) Directive { return directive(false, replies) }
 
 // Halt ends the stream: replies are sent, then a close frame with code 1000
-// unless they hold one, then the peer's close is waited for up to [CloseTimeout].
-// The handler is not called again.
+// unless they hold one, then the peer's close is waited for up to [CloseTimeout]. The handler
+// is not called again. Replies that could not be written, and a close frame that the peer did
+// not answer with one, are the stream's error.
 func Halt(replies ...Frame) Directive { return directive(true, replies) }
+
+// Fail ends the stream as [Halt] does, but with close code 1011 unless replies hold a close
+// frame, and with err for its error: Run and Wait return it. err is not sent to the peer.
+func Fail(err error, replies ...Frame) Directive {
+	if err == nil {
+		err = errFailed
+	}
+	d := directive(true, replies)
+	if d.more == nil {
+		d.more = &more{}
+	}
+	d.more.err = err
+	return d
+}
+
+// errFailed is what Fail(nil) fails with.
+var errFailed = errors.New("the handler failed without an error")
 
 // set is *f = *g, field by field. The compiler copies a Frame in words of 16 bytes,
 // which stall on one that was just written in words of 8, as one in registers is: some 10 ns
@@ -182,9 +211,47 @@ func directive(halt bool, replies []Frame) Directive {
 	}
 	if len(replies) > 0 {
 		// A copy, so that the variadic slice can stay on the caller's stack.
-		d.rest = append(make([]Frame, 0, len(replies)), replies...)
+		d.more = &more{frames: append(make([]Frame, 0, len(replies)), replies...)}
 	}
 	return d
+}
+
+// Replies returns the frames that the directive sends, for tests of a handler. They do not
+// hold the close frame that Halt and Fail add.
+func (d Directive) Replies() []Frame { return d.appendTo(nil) }
+
+// Halts reports whether the directive is one of [Halt] or [Fail].
+func (d Directive) Halts() bool { return d.halt }
+
+// Err returns the error of [Fail], nil for the others.
+func (d Directive) Err() error {
+	if d.more == nil {
+		return nil
+	}
+	return d.more.err
+}
+
+// String describes the directive for people.
+func (d Directive) String() string {
+	name, parts := "cont", []string(nil)
+	if d.halt {
+		name = "halt"
+	}
+	if err := d.Err(); err != nil {
+		name, parts = "fail", append(parts, err.Error())
+	}
+	for _, f := range d.Replies() {
+		parts = append(parts, f.String())
+	}
+	return name + "(" + strings.Join(parts, ", ") + ")"
+}
+
+// rest returns the replies behind the first.
+func (d *Directive) rest() []Frame {
+	if d.more == nil {
+		return nil
+	}
+	return d.more.frames
 }
 
 // appendTo appends the directive's replies to dst.
@@ -192,50 +259,18 @@ func (d *Directive) appendTo(dst []Frame) []Frame {
 	if d.one.Kind != 0 {
 		dst = append(dst, d.one)
 	}
-	return append(dst, d.rest...)
+	return append(dst, d.rest()...)
 }
 
-// collected reports whether all replies are in rest already.
-func (d *Directive) collected() bool { return d.one.Kind == 0 }
-
-func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest) > 0 }
+// replies reports whether there are any.
+func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest()) > 0 }
 
 // ends reports whether nothing may follow: d halts, or its last reply is a close
 // frame.
 func (d *Directive) ends() bool {
 	last := d.one.Kind
-	if n := len(d.rest); n > 0 {
-		last = d.rest[n-1].Kind
+	if rest := d.rest(); len(rest) > 0 {
+		last = rest[len(rest)-1].Kind
 	}
 	return d.halt || last == KindClose
-}
-
-// Each makes a [Handler] of a function for single frames. The replies to all
-// frames of a batch still leave together. Halt, or a close frame as a reply, leaves
-// the rest of the batch unseen.
-// When the stream breaks f is not called.
-func Each(f func(Frame) Directive) Handler {
-	if f == nil {
-		return nil // which Into reports
-	}
-	return func(in Event, resp *Response) Directive {
-		replies := resp.replyBuffer()
-		var halt bool
-		for i := range in.Frames {
-			d := f(in.Frames[i])
-			if d.one.Kind != 0 {
-				replies = append(replies, Frame{})
-				replies[len(replies)-1].set(&d.one)
-			}
-			if len(d.rest) > 0 {
-				replies = append(replies, d.rest...)
-			}
-			if d.ends() {
-				halt = d.halt
-				break
-			}
-		}
-		resp.keepReplyBuffer(replies)
-		return Directive{halt: halt, rest: replies}
-	}
 }

@@ -550,7 +550,10 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 	s := newStream(ctx, c, a)
 	switch {
 	case a.resp.refused != nil:
-		s.finish(a.resp.refused)
+		s.conclude(a.resp.refused)
+		if s.mailbox != nil && !raise {
+			go s.lastMessage(s.err) // ends as that of a stream that was open does
+		}
 		s = nil
 	case a.open == nil:
 		if s, _, err = s.startPlain(a, c.maxMessage, raise); err != nil {
@@ -584,7 +587,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 	}
 	a.wrapped = nil
 	s := newStream(ctx, c, a)
-	s.finish(ErrClosed)
+	s.conclude(ErrClosed)
 	return a.open.client, a.resp, nil
 }
 

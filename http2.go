@@ -221,11 +221,6 @@ func (t *trip) failStream(ctx context.Context, err error) error {
 	return t.fail(ctx, err)
 }
 
-// isLoss reports whether err is that of a connection whose peer is gone.
-func isLoss(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || peerGone(err)
-}
-
 // streamRequest returns req without what only HTTP/1.1 proves the handshake with
 // (RFC 8441, section 5).
 func streamRequest(req *http.Request) *http.Request {

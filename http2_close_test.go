@@ -207,11 +207,19 @@ func TestLastWordsOverHTTP2(t *testing.T) {
 			conn.Close()
 		},
 	} {
-		for _, code := range []websocket.StatusCode{websocket.StatusNormalClosure, websocket.StatusGoingAway} {
-			t.Run(fmt.Sprint(name, "/", code), func(t *testing.T) {
+		for _, tc := range []struct {
+			code    websocket.StatusCode
+			replies bool // which then cannot be written
+		}{
+			{websocket.StatusNormalClosure, false},
+			{websocket.StatusNormalClosure, true},
+			{websocket.StatusGoingAway, false},
+			{websocket.StatusGoingAway, true},
+		} {
+			t.Run(fmt.Sprint(name, "/", tc.code, "/replies=", tc.replies), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					is := is.New(t)
-					greeting := "\x81\x01a\x89\x00\x88\x02" + string(binary.BigEndian.AppendUint16(nil, uint16(code)))
+					greeting := "\x81\x01a\x89\x00\x88\x02" + string(binary.BigEndian.AppendUint16(nil, uint16(tc.code)))
 					server := &closer2{greeting: greeting, leaves: leaves}
 					var got []string
 					err := New(URL("ws://host"), DialContext(lan{"host:80": server.serve}.dial), Protocols(HTTP2)).Run(t.Context(),
@@ -223,13 +231,19 @@ func TestLastWordsOverHTTP2(t *testing.T) {
 							for _, f := range in.Frames {
 								got = append(got, f.Kind.String())
 							}
-							return Cont(Text("b"))
+							if tc.replies {
+								return Cont(Text("b"))
+							}
+							return Cont()
 						}))
 					is.Equal(got, []string{"text", "ping", "close"})
-					if code == websocket.StatusNormalClosure {
+					switch {
+					case tc.code != websocket.StatusNormalClosure:
+						is.Equal(websocket.CloseStatus(err), tc.code)
+					case tc.replies:
+						is.True(err != nil)
+					default:
 						is.NoErr(err)
-					} else {
-						is.Equal(websocket.CloseStatus(err), code)
 					}
 				})
 			})

@@ -52,6 +52,7 @@ func exportedOptions(t *testing.T) []string {
 // stand by name, some add.
 func TestTheLaterOptionStands(t *testing.T) {
 	step := func(next http.RoundTripper) http.RoundTripper { return next }
+	wrap := func(next Handler) Handler { return next }
 	jars := [2]http.CookieJar{}
 	for i := range jars {
 		jar, err := cookiejar.New(nil)
@@ -147,6 +148,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"WriteTimeout", WriteTimeout(1), WriteTimeout(2), func(c *config) any { return c.writeTimeout }, nil},
 		{"CloseTimeout", CloseTimeout(1), CloseTimeout(2), func(c *config) any { return c.closeTimeout }, nil},
 		{"Use", Use(step), Use(step, step), func(c *config) any { return len(c.steps) }, 3},
+		{"Wrap", Wrap(wrap), Wrap(wrap, wrap), func(c *config) any { return len(c.wraps) }, 3},
 		{"UseOuter", UseOuter(step), UseOuter(step, step), func(c *config) any { return len(c.outerSteps) }, 3},
 	}
 	var covered []string

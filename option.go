@@ -61,6 +61,7 @@ type config struct {
 	// into
 	handler    Handler
 	mailbox    chan<- Message
+	wraps      []func(Handler) Handler
 	onOpen     func(*Response) Directive
 	noAutoPong bool
 	maxMessage int64
@@ -144,6 +145,7 @@ func (c *config) with(opts []Option) *config {
 	d.extraParams = slices.Clip(c.extraParams)
 	d.steps = slices.Clip(c.steps)
 	d.outerSteps = slices.Clip(c.outerSteps)
+	d.wraps = slices.Clip(c.wraps)
 	for _, o := range opts {
 		d.set(o)
 	}
@@ -554,8 +556,9 @@ func Into(h Handler) Option {
 
 // IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
 // goroutine, which waits while ch is full. The channel is the caller's: it is
-// never closed here, and may serve many streams. The last message of a stream has
-// Err set: io.EOF after a clean end.
+// never closed here, and may serve many streams. The last message of each Response that
+// Do returns has Err set, whatever ends it: io.EOF after a clean end, the
+// [*HTTPError] where the handshake was refused.
 func IntoMailbox(ch chan<- Message) Option {
 	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
 		if ch == nil {
@@ -570,6 +573,22 @@ func IntoMailbox(ch chan<- Message) Option {
 // answers is sent first. It is not called after a refusal, nor for plain HTTP.
 func OnOpen(f func(*Response) Directive) Option {
 	return checked("OnOpen", f, notNilFunc, func(c *config, f func(*Response) Directive) { c.onOpen = f })
+}
+
+// Wrap puts functions around the handler, the first one outermost: each is given the handler
+// that it wraps, when a stream begins, and returns what is to be called in its place. It sees
+// the batches of [Into], and those that go to a mailbox or to [Response.Receive] as well. Wrap
+// adds to what earlier Wrap options gave.
+func Wrap(wraps ...func(Handler) Handler) Option {
+	wraps = slices.Clone(wraps)
+	return checked("Wrap", wraps, func(wraps []func(Handler) Handler) error {
+		for i, w := range wraps {
+			if w == nil {
+				return fmt.Errorf("function %d is nil", i+1)
+			}
+		}
+		return nil
+	}, func(c *config, wraps []func(Handler) Handler) { c.wraps = append(c.wraps, wraps...) })
 }
 
 // AutoPong says whether a ping that the handler does not answer with a pong of
@@ -855,14 +874,17 @@ func Transport(rt http.RoundTripper) Option {
 // Life
 
 // WriteTimeout bounds how long the peer may take no bytes at all while frames
-// wait to be written; then the stream breaks. Of a peer that took some before, that
-// is known after twice the time at most. The default is 30s; 0 means no limit.
+// wait to be written; then the stream breaks. A peer that takes a few now and then
+// is slow, not stuck. The default is 30s; 0 means no limit. Over a [Transport] progress
+// is seen in steps of 4 KiB.
 func WriteTimeout(d time.Duration) Option {
 	return checked("WriteTimeout", d, notNegative, func(c *config, d time.Duration) { c.writeTimeout = d })
 }
 
-// CloseTimeout bounds how long the end of a stream waits for the peer's close
-// frame; the default is 5s, and 0 does not wait.
+// CloseTimeout bounds how long the end of a stream takes once it began: for what is
+// being written, for the peer's close frame, and then for the peer's end of the
+// connection (RFC 6455, section 7.1.1). The default is 5s, and 0 does not wait: then what was
+// sent last may be lost.
 func CloseTimeout(d time.Duration) Option {
 	return checked("CloseTimeout", d, notNegative, func(c *config, d time.Duration) { c.closeTimeout = d })
 }

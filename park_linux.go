@@ -13,25 +13,38 @@ import (
 // left in the background waits without one: its socket is put into an epoll set of
 // ours, and a goroutine is started for the stream when there is something to read.
 // While frames come in quick succession the goroutine stays.
-
-// lot is where streams wait. One goroutine serves them all; it ends, and the
-// epoll set is closed, with the last stream that has waited here.
-type lot struct {
+//
+// A stream has one owner at each time: the goroutine of its loop, or the poller.
+//
+//   - park gives it to the poller: it enters the stream in parked, under a ticket that is
+//     never used again. After park has reported true, the goroutine touches the stream no more.
+//   - take gives it back: whoever removes the entry, with mu held, starts the stream's goroutine.
+//     An entry is removed once, so there is one goroutine.
+//   - Sockets are known by their tickets, never by the numbers of their descriptors, which
+//     the system hands out again as soon as one is closed. An event whose ticket is no longer
+//     parked is for nobody.
+//   - Who ends a stream first notes that, then closes the socket, then calls wake. park looks for
+//     the note with mu held: either it finds it, or wake finds the entry. So no stream is
+//     left parked whose socket is closed from this side.
+//   - A socket that is closed behind our back, by the user who dialled it, leaves the epoll set
+//     without an event. Streams whose socket somebody else may hold are looked at once in
+//     a while.
+type poller struct {
 	mu      sync.Mutex
-	members int // streams that have waited here and live
-	parked  map[int32]*stream
-	ticket  int32    // tells a socket from an earlier one with the same number
-	file    *os.File // the epoll set, as the runtime's poller sees it; nil without members
+	parked  map[uint64]*stream // by ticket
+	last    uint64             // the last ticket given out
+	members int                // streams that have waited here and live
+	shared  int                // those among parked whose socket others may close
+	file    *os.File           // the epoll set, as the runtime's poller sees it; nil without members
 	set     int
 }
 
-var theLot = lot{parked: make(map[int32]*stream)}
+var thePoller = poller{parked: make(map[uint64]*stream)}
 
-// place is the part of a stream that has to do with the lot.
-type place struct {
-	fd, ticket int32
-	parked     bool // these and member are guarded by the lot's mu
-	member     bool
+// waiting is the part of a stream that has to do with the poller.
+type waiting struct {
+	ticket uint64 // under which it is parked, or was last; guarded by the poller's mu, as is
+	member bool
 
 	// The loop's own:
 	willing bool          // it may park: it runs in the background, on a bare socket
@@ -46,57 +59,70 @@ const (
 	busyGap = 100 * time.Millisecond
 	// idleGap is about how long a loop that kept it waits before it parks after all.
 	idleGap = time.Second
+	// lookGap is how often sockets are looked at that others may close.
+	lookGap = time.Second
 )
 
 var processStart = time.Now()
 
 func uptime() time.Duration { return time.Since(processStart) }
 
-// park puts s into the lot. It reports false where s has to wait in its own
-// goroutine: its connection is no bare socket, or it is being ended.
-func (l *lot) park(s *stream) bool {
+// inBubble reports whether the caller is in a testing/synctest bubble, whose clock begins at
+// midnight UTC 2000-01-01. A stream there must not wait here: the poller is of the whole process,
+// and goroutines that it starts would be outside of the bubble. Elsewhere a clock that is as
+// wrong as that costs a goroutine for each stream, and nothing else.
+func inBubble() bool { return time.Now().Year() < 2010 }
+
+// park gives s to the poller. It reports false where s has to wait in its own goroutine:
+// its connection is no bare socket, or it is over.
+func (p *poller) park(s *stream) bool {
 	src, ok := s.src.(*rawSource)
 	if !ok {
 		return false
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.isEnding() || !l.enter(s) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.isBroken() || !p.enter(s) {
 		return false
 	}
-	l.ticket++
-	s.place.ticket = l.ticket
+	p.last++
+	s.waiting.ticket = p.last
 	var armed error
-	// Within Control the socket cannot be closed. After it, whoever closes it
-	// takes s out of the lot, and has to wait for mu.
-	err := src.rc.Control(func(fd uintptr) {
-		s.place.fd = int32(fd)
-		armed = l.arm(&s.place)
-	})
+	// Within Control the socket cannot be closed.
+	err := src.rc.Control(func(fd uintptr) { armed = p.arm(int(fd), p.last) })
 	if err != nil || armed != nil {
 		return false
 	}
-	s.place.parked = true
-	l.parked[s.place.fd] = s
+	p.parked[p.last] = s
+	if s.shared {
+		p.share()
+	}
 	return true
 }
 
 // arm asks for one event, when the socket has something to read or is at its end.
-func (l *lot) arm(p *place) error {
-	ev := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: p.fd, Pad: p.ticket}
-	err := syscall.EpollCtl(l.set, syscall.EPOLL_CTL_MOD, int(p.fd), &ev)
+func (p *poller) arm(fd int, ticket uint64) error {
+	ev := syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
+		Fd:     int32(ticket), Pad: int32(ticket >> 32),
+	}
+	err := syscall.EpollCtl(p.set, syscall.EPOLL_CTL_MOD, fd, &ev)
 	if err == syscall.ENOENT {
-		err = syscall.EpollCtl(l.set, syscall.EPOLL_CTL_ADD, int(p.fd), &ev)
+		err = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_ADD, fd, &ev)
 	}
 	return err
 }
 
-// enter makes s a member, and opens the lot for the first one.
-func (l *lot) enter(s *stream) bool {
-	if s.place.member {
+func ticketOf(ev syscall.EpollEvent) uint64 {
+	return uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
+}
+
+// enter makes s a member, and opens the poller for the first one.
+func (p *poller) enter(s *stream) bool {
+	if s.waiting.member {
 		return true
 	}
-	if l.file == nil {
+	if p.file == nil {
 		set, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 		if err != nil {
 			return false
@@ -107,30 +133,30 @@ func (l *lot) enter(s *stream) bool {
 			_ = file.Close()
 			return false
 		}
-		l.file, l.set = file, set
-		go l.serve(file)
+		p.file, p.set = file, set
+		go p.serve(file)
 	}
-	s.place.member = true
-	l.members++
+	s.waiting.member = true
+	p.members++
 	return true
 }
 
-// leave is called when s has ended.
-func (l *lot) leave(s *stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !s.place.member {
+// leave is called when s has ended: it is not parked.
+func (p *poller) leave(s *stream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !s.waiting.member {
 		return
 	}
-	s.place.member = false
-	if l.members--; l.members == 0 {
-		_ = l.file.Close() // ends serve
-		l.file = nil
+	s.waiting.member = false
+	if p.members--; p.members == 0 {
+		_ = p.file.Close() // ends serve
+		p.file = nil
 	}
 }
 
 // serve wakes the streams whose sockets have something to read.
-func (l *lot) serve(set *os.File) {
+func (p *poller) serve(set *os.File) {
 	rc, err := set.SyscallConn()
 	if err != nil {
 		return
@@ -142,32 +168,66 @@ func (l *lot) serve(set *os.File) {
 			n, _ = syscall.EpollWait(int(fd), events, 0)
 			return n > 0
 		})
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.look()
+			continue
+		}
 		if err != nil {
 			return // closed
 		}
-		l.mu.Lock()
+		p.mu.Lock()
 		for _, ev := range events[:n] {
-			if s := l.parked[ev.Fd]; s != nil && s.place.ticket == ev.Pad {
-				l.start(s)
-			}
+			p.take(ticketOf(ev))
 		}
-		l.mu.Unlock()
+		p.mu.Unlock()
 	}
 }
 
-// start gives s its goroutine back. l.mu is held.
-func (l *lot) start(s *stream) {
-	delete(l.parked, s.place.fd)
-	s.place.parked = false
+// take gives the stream that is parked under ticket its goroutine back. mu is held.
+func (p *poller) take(ticket uint64) {
+	s := p.parked[ticket]
+	if s == nil {
+		return
+	}
+	delete(p.parked, ticket)
+	if s.shared {
+		p.shared--
+	}
 	go s.run()
 }
 
 // wake has s look at how it is to end, if it is parked.
-func (l *lot) wake(s *stream) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.place.parked {
-		l.start(s)
+func (p *poller) wake(s *stream) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.parked[s.waiting.ticket] == s {
+		p.take(s.waiting.ticket)
+	}
+}
+
+// share counts a parked stream whose socket others may close. mu is held.
+func (p *poller) share() {
+	if p.shared++; p.shared == 1 {
+		_ = p.file.SetReadDeadline(time.Now().Add(lookGap))
+	}
+}
+
+// look wakes the streams whose sockets were closed by others.
+func (p *poller) look() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		return
+	}
+	var next time.Time
+	if p.shared > 0 {
+		next = time.Now().Add(lookGap)
+	}
+	_ = p.file.SetReadDeadline(next)
+	for ticket, s := range p.parked {
+		if s.shared && s.src.(*rawSource).rc.Control(func(uintptr) {}) != nil {
+			p.take(ticket)
+		}
 	}
 }
 
@@ -175,38 +235,34 @@ func (l *lot) wake(s *stream) {
 // has to be started: there may be frames already, or it cannot park.
 func (s *stream) parkAtOnce() bool {
 	src, ok := s.src.(*rawSource)
-	if !ok {
+	if !ok || inBubble() {
 		return false
 	}
-	s.place.willing, src.noWait = true, true
-	return !s.in.Partial() && theLot.park(s)
+	s.waiting.willing, src.noWait = true, true
+	return !s.in.Partial() && thePoller.park(s)
 }
 
 // started notes that the loop begins to run, and whether it is to keep its
 // goroutine: then a read deadline tells when the frames have ceased to come.
 func (s *stream) started() {
-	if !s.place.willing {
+	if !s.waiting.willing {
 		return
 	}
 	now := uptime()
-	if s.place.started > 0 && now-s.place.started < busyGap {
+	if s.waiting.started > 0 && now-s.waiting.started < busyGap {
 		s.setBusy(true)
 	}
-	s.place.started = now
+	s.waiting.started = now
 }
 
 func (s *stream) setBusy(busy bool) {
-	s.place.busy, s.place.read = busy, false
+	s.waiting.busy, s.waiting.read = busy, false
 	s.src.(*rawSource).noWait = !busy
 	var deadline time.Time
 	if busy {
 		deadline = time.Now().Add(idleGap)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closing && s.lost == nil { // else the deadline is that of the end
-		_ = s.conn.SetReadDeadline(deadline)
-	}
+	s.setReadDeadline(deadline)
 }
 
 // quiet is asked when a read failed: did it only because there is nothing to read
@@ -214,21 +270,40 @@ func (s *stream) setBusy(busy bool) {
 // more, or it has to read on.
 func (s *stream) quiet(err error) (parked, readOn bool) {
 	switch {
-	case !s.place.willing:
+	case !s.waiting.willing:
 		return false, false
 	case err == errNothingYet:
-	case s.place.busy && errors.Is(err, os.ErrDeadlineExceeded) && !s.isEnding():
-		if s.setBusy(s.place.read); s.place.busy {
+	case s.waiting.busy && errors.Is(err, os.ErrDeadlineExceeded):
+		if s.setBusy(s.waiting.read); s.waiting.busy {
 			return false, true
 		}
 	default:
 		return false, false
 	}
 	// Before it is parked: afterwards s may be running again.
-	if theLot.park(s) {
+	if thePoller.park(s) {
 		return true, false
 	}
-	s.place.willing = false
-	s.src.(*rawSource).noWait = false
+	s.stayAwake()
 	return false, true
+}
+
+// holdAwake lets reads wait, whatever the loop's own would do, until resume.
+func (s *stream) holdAwake() (resume func()) {
+	s.setReadDeadline(time.Time{})
+	if !s.waiting.willing {
+		return func() { s.setReadDeadline(time.Time{}) }
+	}
+	busy := s.waiting.busy
+	s.src.(*rawSource).noWait = false
+	return func() { s.setBusy(busy) }
+}
+
+// stayAwake makes the loop keep its goroutine to the end.
+func (s *stream) stayAwake() {
+	if s.waiting.willing {
+		s.waiting.willing, s.waiting.busy = false, false
+		s.src.(*rawSource).noWait = false
+		s.setReadDeadline(time.Time{})
+	}
 }

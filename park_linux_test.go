@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/matryer/is"
@@ -18,9 +19,9 @@ import (
 
 // parked says how many streams wait without a goroutine.
 func parked() int {
-	theLot.mu.Lock()
-	defer theLot.mu.Unlock()
-	return len(theLot.parked)
+	thePoller.mu.Lock()
+	defer thePoller.mu.Unlock()
+	return len(thePoller.parked)
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {
@@ -71,10 +72,10 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 		}
 	}
 	is.Equal(parked(), 0)
-	eventually(t, "the lot is closed", func() bool {
-		theLot.mu.Lock()
-		defer theLot.mu.Unlock()
-		return theLot.file == nil && theLot.members == 0
+	eventually(t, "the poller is closed", func() bool {
+		thePoller.mu.Lock()
+		defer thePoller.mu.Unlock()
+		return thePoller.file == nil && thePoller.members == 0
 	})
 }
 
@@ -176,4 +177,78 @@ func TestParkingUnderStress(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Descriptors are reused as soon as they are free: no stream may be woken, or left asleep, for
+// another one that had its number before.
+func TestStreamsThatComeAndGoHearAll(t *testing.T) {
+	ends := map[string]func(resp *Response, cancel func()){
+		"CloseNow": func(resp *Response, _ func()) { _ = resp.CloseNow() },
+		"ctx":      func(_ *Response, cancel func()) { cancel() },
+		"Close":    func(resp *Response, _ func()) { _ = resp.Close(1000, "") },
+	}
+	for name, end := range ends {
+		for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
+			t.Run(fmt.Sprintf("%s/GOMAXPROCS=%d", name, procs), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				reqwstest.NoLeaks(t)
+				reqwstest.NoFDLeaks(t)
+				srv := reqwstest.New(t, reqwstest.Script(
+					reqwstest.Accept(),
+					reqwstest.Do(func(*reqwstest.Conn) error { runtime.Gosched(); return nil }),
+					reqwstest.SendText("hey"),
+					reqwstest.EchoUntilClose(),
+				).Repeat())
+				req := New(URL(srv.URL), Logger(nil))
+				var all sync.WaitGroup
+				for range 50 {
+					all.Go(func() {
+						for range 20 {
+							ctx, cancel := context.WithCancel(context.Background())
+							resp, err := req.Do(ctx)
+							if err != nil {
+								t.Error(err)
+								cancel()
+								return
+							}
+							patience, stop := context.WithTimeout(ctx, 20*time.Second)
+							if frames, err := resp.Receive(patience); err != nil || frames[0].Text() != "hey" {
+								t.Errorf("deaf: %v %v", frames, err)
+							}
+							stop()
+							end(resp, cancel)
+							if rand.IntN(2) == 0 {
+								_ = resp.Wait()
+							}
+							cancel()
+						}
+					})
+				}
+				all.Wait()
+			})
+		}
+	}
+}
+
+// A stream of a testing/synctest bubble over a real socket keeps its goroutine: the poller is
+// outside of the bubble.
+func TestRealSocketsInABubble(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+	outside, err := New(URL(srv.URL)).Do(t.Context())
+	is.NoErr(err)
+	is.Equal(parked(), 1)
+	for range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			resp, err := New(URL(srv.URL)).Do(t.Context())
+			is.NoErr(err)
+			is.Equal(parked(), 1) // that of outside
+			is.NoErr(resp.Send(t.Context(), Text("x")))
+			frames, err := resp.Receive(t.Context())
+			is.NoErr(err)
+			is.Equal(frames[0].Text(), "x")
+			is.NoErr(resp.Close(1000, ""))
+		})
+	}
+	is.NoErr(outside.Close(1000, ""))
 }

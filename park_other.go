@@ -2,17 +2,25 @@
 
 package reqws
 
+import "time"
+
 // Elsewhere each stream waits in its own goroutine.
 
-type place struct{ read bool }
+type waiting struct{ read bool }
 
-type lot struct{}
+type poller struct{}
 
-var theLot lot
+var thePoller poller
 
-func (lot) wake(*stream)  {}
-func (lot) leave(*stream) {}
+func (poller) wake(*stream)  {}
+func (poller) leave(*stream) {}
 
-func (s *stream) parkAtOnce() bool                  { return false }
-func (s *stream) started()                          {}
+func (s *stream) parkAtOnce() bool { return false }
+func (s *stream) started()         {}
+func (s *stream) stayAwake()       {}
+
+func (s *stream) holdAwake() (resume func()) {
+	s.setReadDeadline(time.Time{})
+	return func() { s.setReadDeadline(time.Time{}) }
+}
 func (s *stream) quiet(error) (parked, readOn bool) { return false, false }

@@ -11,9 +11,10 @@ import (
 // batch is what a stream needs while it works on frames, and not while it waits.
 type batch struct {
 	frames  []Frame
+	used    int     // of them
 	out     []Frame // what is to be sent
 	replies []Frame // for Each to collect what its function answers,
-	kept    []Frame // and what it made of them, until they are sent
+	kept    more    // and what it made of them, until they are sent
 }
 
 var batches = sync.Pool{New: func() any { return &batch{frames: make([]Frame, mostFrames)} }}
@@ -22,77 +23,87 @@ func (s *stream) borrow() { s.batch = batches.Get().(*batch) }
 
 func (s *stream) giveBack() {
 	s.batch.reset()
+	clear(s.batch.frames[:s.batch.used]) // they hold on to the buffers that they were read from
+	s.batch.used = 0
 	batches.Put(s.batch)
 	s.batch = nil
 }
 
-// reset makes b ready for the next replies.
+// reset makes b ready for the next replies. Nothing of the user's is kept alive, and no memory
+// that one batch of very many took.
 func (b *batch) reset() {
 	b.out = b.out[:0]
-	if b.kept != nil {
-		b.replies, b.kept = b.kept[:0], nil
+	if cap(b.out) > 2*mostFrames {
+		b.out = nil
 	}
+	if b.kept.frames != nil {
+		if cap(b.kept.frames) <= 4*mostFrames {
+			b.replies = b.kept.frames[:0]
+		}
+	}
+	b.kept = more{}
 }
 
-// replyBuffer lends Each what it collects replies in. There may be none: of a
-// handler that is called by a test.
-func (r *Response) replyBuffer() []Frame {
-	if r == nil || r.s == nil || r.s.batch == nil {
+// batch is that of the stream that is calling a handler. There is none where a test
+// calls it.
+func (r *Response) batch() *batch {
+	if r == nil || r.s == nil {
 		return nil
 	}
-	b := r.s.batch
-	buf := b.replies
-	b.replies = nil
-	return buf[:0]
+	return r.s.batch
 }
 
-func (r *Response) keepReplyBuffer(replies []Frame) {
-	if r != nil && r.s != nil && r.s.batch != nil {
-		r.s.batch.kept = replies
+// pongs sends the automatic ones of a batch, and waits for nothing.
+func (s *stream) pongs() {
+	b := s.batch
+	if len(b.out) > 0 {
+		s.out.answer(b.out)
+		b.out = b.out[:0]
 	}
 }
 
 // reply sends what a handler answered, in one write: pongs for the pings that it
-// left unanswered, its replies, and a close frame where it halts or the peer closed.
-func (s *stream) reply(d Directive, peer *Frame) error {
+// left unanswered, its replies, and a close frame where it halts or the peer closed. Its error is
+// a reply that cannot be sent; one that could not be written is noted.
+func (s *stream) reply(d *Directive, peer *Frame) error {
+	if !d.halt && peer == nil && !d.replies() {
+		s.pongs()
+		s.batch.reset()
+		return nil
+	}
 	b := s.batch
 	pongs := len(b.out)
-	out := d.rest
-	if pongs > 0 || !d.collected() {
+	out := d.rest()
+	if pongs > 0 || d.one.Kind != 0 {
 		b.out = d.appendTo(b.out)
 		out = b.out
-	}
-	if n := len(out); n > pongs && peer != nil && isBare(peer) && isBare(&out[n-1]) {
-		out = out[:n-1] // the handler echoes a close without a code, which we do below
 	}
 	if err := checkFrames(out[pongs:]); err != nil {
 		return err
 	}
+	s.failWith(d.Err())
 	out = unanswered(out, pongs)
-	closes := endInClose(out)
+	replies, closes := d.replies(), endInClose(out)
 	switch {
 	case closes:
-	case peer != nil:
+	case peer != nil && d.Err() == nil:
 		out, closes = append(out, Frame{Kind: KindClose, Code: peer.Code}), true
 	case d.halt:
-		out, closes = append(out, Close(websocket.StatusNormalClosure, "")), true
+		out, closes = append(out, Close(d.closeCode(), "")), true
 	}
 	err := s.sendReplies(out)
 	clear(out) // what is the user's is not to be kept alive
 	b.reset()
-	if err == nil && (closes || d.halt) {
-		s.beginClose()
-		if peer != nil && !d.halt {
-			s.peer = &websocket.CloseError{Code: peer.Code, Reason: peer.Text()}
-		}
-	}
-	return err
+	s.replied(err, replies, d.halt, closes, peer != nil)
+	return nil
 }
 
-// isBare reports whether f is a close frame without a code, as it arrives: it
-// cannot be sent as it is.
-func isBare(f *Frame) bool {
-	return f.Kind == KindClose && f.Code == websocket.StatusNoStatusRcvd && len(f.Data) == 0
+// closeCode is what a directive that halts closes with.
+func (d *Directive) closeCode() websocket.StatusCode {
+	if d.Err() != nil {
+		return websocket.StatusInternalError
+	}
+	return websocket.StatusNormalClosure
 }
 
 func (s *stream) sendReplies(frames []Frame) error {
@@ -100,13 +111,9 @@ func (s *stream) sendReplies(frames []Frame) error {
 		return nil
 	}
 	op := opPool.Get().(*sendOp)
-	op.frames = frames
+	op.frames, op.loop = frames, s
 	defer op.free()
-	err := s.send(context.Background(), op)
-	if err != nil && (s.out.closing() || s.isLost()) {
-		return nil // nothing more can be sent, but there may be more to read
-	}
-	return err
+	return s.out.send(context.Background(), op)
 }
 
 // unanswered drops those of the first n frames, the automatic pongs, that the

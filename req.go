@@ -92,7 +92,8 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 }
 
 // Run is [Request.Do], and then the stream's loop in the caller's goroutine: it
-// returns what [Response.Wait] would, which the package page lists. It needs [Into] or [IntoMailbox]. A refusal is an [*HTTPError].
+// returns what [Response.Wait] would, which the package page lists. It needs [Into] or
+// [IntoMailbox]. A refusal is an [*HTTPError].
 func (r *Request) Run(ctx context.Context, opts ...Option) error {
 	c := r.c.with(opts)
 	if c.handler == nil && c.mailbox == nil {

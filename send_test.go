@@ -36,7 +36,7 @@ func badFrames() []badFrame {
 		{"text that ends inside a code point", one(reqws.Text("gr\xc3")), "UTF-8"},
 		{"ping of 126 bytes", one(reqws.Ping(long)), "126 bytes"},
 		{"pong of 126 bytes", one(reqws.Pong(long)), "126 bytes"},
-		{"close code 0", one(reqws.Close(0, "")), "close code 0"},
+		{"close code 0 with a reason", one(reqws.Close(0, "why")), "close code 0"},
 		{"close code 999", one(reqws.Close(999, "")), "close code 999"},
 		{"close code 1004", one(reqws.Close(1004, "")), "close code 1004"},
 		{"close code 1005", one(reqws.Close(1005, "")), "close code 1005"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/reqws/reqws/internal/h2"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -13,10 +14,18 @@ type source interface {
 	read(in *wire.Reader) (int, error)
 }
 
-// tryWriter writes as much as the connection takes without waiting.
+// tryWriter writes to a connection as much as that takes without waiting, or waits, up to
+// the write deadline, until it takes something.
 type tryWriter interface {
 	tryWrite(p []byte) (int, error)
+	writeSome(p []byte) (int, error)
 }
+
+// streamWriter is an HTTP/2 stream as a tryWriter.
+type streamWriter struct{ *h2.Stream }
+
+func (s streamWriter) tryWrite(p []byte) (int, error)  { return s.TryWrite(p) }
+func (s streamWriter) writeSome(p []byte) (int, error) { return s.WriteSome(p) }
 
 // errNothingYet is the answer of a source that is not to wait.
 var errNothingYet = errors.New("nothing to read yet")
@@ -37,14 +46,9 @@ func (c connSource) read(in *wire.Reader) (int, error) {
 	return n, err
 }
 
-// readable is a connection that can wait for bytes before it is given a buffer.
-type readable interface {
-	net.Conn
-	Readable() bool
-	WaitReadable() error
-}
-
-type readableSource struct{ readable }
+// readableSource reads an HTTP/2 stream, which can wait for bytes before it is given
+// a buffer.
+type readableSource struct{ *h2.Stream }
 
 func (r readableSource) read(in *wire.Reader) (int, error) {
 	if !r.Readable() {
@@ -67,8 +71,8 @@ func sourceOf(conn net.Conn) (source, tryWriter) {
 	if s := rawSourceOf(conn); s != nil {
 		return s, s
 	}
-	if r, ok := conn.(readable); ok {
-		return readableSource{r}, nil
+	if s, ok := conn.(*h2.Stream); ok {
+		return readableSource{s}, streamWriter{s}
 	}
 	return connSource{conn}, nil
 }

@@ -16,3 +16,7 @@ func rawSourceOf(net.Conn) *rawSource { return nil }
 func (*rawSource) read(*wire.Reader) (int, error) { panic("unreachable") }
 
 func (*rawSource) tryWrite([]byte) (int, error) { panic("unreachable") }
+
+func (*rawSource) writeSome([]byte) (int, error) { panic("unreachable") }
+
+func (*rawSource) dropUnread() {}

@@ -26,6 +26,7 @@ type rawSource struct {
 	out      []byte
 	wrote    int
 	writeErr error
+	patient  bool // writeNow is to wait until the socket takes something
 	writeNow func(fd uintptr) bool
 }
 
@@ -77,8 +78,12 @@ func (r *rawSource) readFD(fd uintptr) bool {
 	return true
 }
 
-func (r *rawSource) tryWrite(p []byte) (int, error) {
-	r.out, r.wrote, r.writeErr = p, 0, nil
+func (r *rawSource) tryWrite(p []byte) (int, error) { return r.write(p, false) }
+
+func (r *rawSource) writeSome(p []byte) (int, error) { return r.write(p, true) }
+
+func (r *rawSource) write(p []byte, patient bool) (int, error) {
+	r.out, r.wrote, r.writeErr, r.patient = p, 0, nil, patient
 	err := r.rc.Write(r.writeNow)
 	r.out = nil
 	if err == nil {
@@ -87,14 +92,31 @@ func (r *rawSource) tryWrite(p []byte) (int, error) {
 	return r.wrote, err
 }
 
+// writeFD is called once at first, and again when the socket may take bytes.
 func (r *rawSource) writeFD(fd uintptr) bool {
 	n, err := ignoringEINTR(syscall.Write, int(fd), r.out)
-	if err == nil {
+	switch err {
+	case nil:
 		r.wrote = n
-	} else if err != syscall.EAGAIN {
+	case syscall.EAGAIN:
+		return !r.patient
+	default:
 		r.writeErr = os.NewSyscallError("write", err)
 	}
 	return true
+}
+
+// dropUnread takes what has arrived out of the socket: one that is closed with bytes unread
+// throws away what it has not sent yet. A peer that sends on and on does not hold it up.
+func (r *rawSource) dropUnread() {
+	buf := make([]byte, 64<<10)
+	_ = r.rc.Control(func(fd uintptr) {
+		for range 64 {
+			if n, err := ignoringEINTR(syscall.Read, int(fd), buf); n == 0 || err != nil {
+				return
+			}
+		}
+	})
 }
 
 func ignoringEINTR(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {

@@ -8,7 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
+	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -58,13 +59,22 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 	}
 	op := newOp(frames)
 	defer op.free()
-	if err := s.send(ctx, op); err != nil {
+	if err := s.out.send(ctx, op); err != nil {
 		return s.fail("send", err)
 	}
 	if endInClose(frames) {
-		s.beginClose()
+		s.beginClose(s.closeTimeout)
 	}
 	return nil
+}
+
+// SendJSON sends v as encoding/json writes it, in a text message. See [Response.Send].
+func (r *Response) SendJSON(ctx context.Context, v any) error {
+	f, err := JSON(v)
+	if err != nil {
+		return r.stream().fail("send", err)
+	}
+	return r.Send(ctx, f)
 }
 
 // Receive returns the next batch of frames, which the caller then owns, for
@@ -82,6 +92,8 @@ func (r *Response) Receive(ctx context.Context) ([]Frame, error) {
 		return nil, s.fail("receive", ErrClosed)
 	case s.pull == nil:
 		return nil, s.fail("receive", errors.New("the frames of this stream go to its handler or mailbox"))
+	case s.insideHandler(): // OnOpen
+		return nil, s.fail("receive", errInside)
 	}
 	frames, err := s.pull.receive(ctx, s)
 	if err == io.EOF {
@@ -113,11 +125,11 @@ func (r *Response) Frames(ctx context.Context) iter.Seq2[Frame, error] {
 	}
 }
 
-// Close sends a close frame with code and reason, waits for the peer's close up
-// to [CloseTimeout], and disconnects. What arrives meanwhile is discarded, and the
-// handler is not called any more. Its error says that the close frame could not be
-// sent, or that the peer did not answer it. After the end of the stream it does
-// nothing.
+// Close sends a close frame with code and reason, waits for the peer's close and for the end
+// of the connection, and disconnects: all within [CloseTimeout]. What arrives meanwhile is
+// discarded, and the handler is not called any more. Its error says that the close frame could
+// not be sent, or that the peer did not answer it; Wait then returns nil all the same. After the
+// end of the stream it does nothing. Close(0, "") sends a close frame without a code.
 //
 // Called from inside a handler it cannot wait for the peer, and returns when the
 // close frame is sent: return [Halt] there instead.
@@ -128,21 +140,11 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 		return s.fail("close", err)
 	}
 	s.leave()
-	if s.over() {
-		return nil
-	}
 	if s.body != nil {
 		s.closeBody()
 		return nil
 	}
-	if err := s.sendClose(frames); err != nil {
-		s.breakOff(ErrClosed)
-		return s.fail("close", err)
-	}
-	if s.insideHandler() {
-		return nil
-	}
-	return s.fail("close", s.awaitClose())
+	return s.fail("close", s.close(frames))
 }
 
 // CloseNow disconnects without a close frame. The stream then ends with
@@ -157,18 +159,38 @@ func (r *Response) CloseNow() error {
 // Done returns a channel that is closed when the stream has ended.
 func (r *Response) Done() <-chan struct{} { return r.stream().doneChan() }
 
-// Wait waits for the end of the stream. It returns nil after Halt, Close or the
-// peer's close with code 1000, else why the stream ended.
+// Wait waits for the end of the stream. It returns nil after Close, after a Halt that the
+// peer answered, and after the peer's close with code 1000 or without one; else why the stream
+// ended. Called from inside the stream's own handler, which would wait for itself, it returns
+// an error at once.
 func (r *Response) Wait() error {
 	s := r.stream()
+	if s.insideHandler() {
+		return s.fail("wait", errInside)
+	}
 	<-s.doneChan()
 	return s.err
+}
+
+// errInside is what a handler gets that waits for its own stream.
+var errInside = errors.New("called from inside the handler of this stream, which it would wait for")
+
+// PeerClose returns the code and reason of the peer's close frame, once that has come. One
+// without a code counts as 1005 (RFC 6455, section 7.1.5).
+func (r *Response) PeerClose() (code websocket.StatusCode, reason string, ok bool) {
+	s := r.stream()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peer == nil {
+		return 0, "", false
+	}
+	return s.peer.Code, s.peer.Reason, true
 }
 
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
 	s := &stream{life: context.Background()}
-	s.finish(ErrClosed)
+	s.conclude(ErrClosed)
 	return s
 }()
 
@@ -187,6 +209,7 @@ type stream struct {
 	closeTimeout time.Duration
 	autoPong     bool
 	direct       bool // the handler is the user's
+	shared       bool // somebody else may hold the connection, and close it
 
 	resp *Response // of the connection that is open now
 	conn net.Conn
@@ -194,7 +217,7 @@ type stream struct {
 	src  source
 	out  writer
 
-	place place // where it waits, without a goroutine
+	waiting waiting // without a goroutine
 
 	handler Handler // the user's, the mailbox's, or pull's
 	pull    *pull
@@ -203,31 +226,26 @@ type stream struct {
 	wrapped io.Closer     // tells a step of the user's of the end
 	cancel  func()        // lets go of what bounded the handshake
 
-	peer *websocket.CloseError // the peer's close frame, if it came before one was sent from this side
-
 	life    context.Context
-	mu      sync.Mutex
-	cause   error // why it was broken off from this side
-	lost    error // a write failed since the peer is gone
-	closing bool  // a close frame was sent from this side
-	quit    chan struct{}
-	left    chan struct{} // closed once the owner of the mailbox has closed the stream
 	unwatch func() bool   // ends the watch over ctx
 	calling atomic.Bool   // a handler is running
+	quit    chan struct{} // closed when nobody is to wait any more for somebody to take frames
+	left    chan struct{} // closed once the owner of the mailbox has closed the stream
 
-	ended      atomic.Bool
-	done       chan struct{} // closed with the end; made when somebody asks for it
-	err        error         // this and the next are valid once ended is set
-	unanswered error         // why our close frame got no answer
+	ending // how it ends: end.go
+
+	done chan struct{} // closed with the end; made when somebody asks for it
+	err  error         // why it ended; valid once done or ended is
 }
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
 	s := &stream{
 		resp: a.resp, wrapped: a.wrapped, life: ctx,
 		mailbox: c.mailbox, direct: c.handler != nil, autoPong: !c.noAutoPong, closeTimeout: c.closeTimeout,
+		shared: c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0,
 	}
 	a.resp.s = s
-	s.out.err = ErrClosed // until there is a connection
+	s.out.owner, s.out.err = s, ErrClosed // until there is a connection
 	switch {
 	case c.handler != nil:
 		s.handler = c.handler
@@ -239,6 +257,11 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 		s.pull = &pull{}
 		s.handler = s.toPull
 	}
+	for _, wrap := range slices.Backward(c.wraps) {
+		if s.handler = wrap(s.handler); s.handler == nil {
+			s.handler = func(Event, *Response) Directive { return Fail(errNilHandler) }
+		}
+	}
 	if a.open != nil && a.open.client == nil {
 		s.attach(c, a.open)
 	}
@@ -248,13 +271,15 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 	return s
 }
 
+var errNilHandler = errors.New("a function of the option Wrap returned nil in place of a handler")
+
 // attach puts an opened connection under the stream.
 func (s *stream) attach(c *config, h *handshake) {
 	s.conn, s.cancel = h.conn.Conn, h.cancel
 	src, try := sourceOf(s.conn)
 	s.src = src
-	s.out.brittle = isBrittle(s.conn)
-	s.out.conn, s.out.try, s.out.timeout, s.out.err = s.conn, try, c.writeTimeout, nil
+	s.out.timeout = c.writeTimeout
+	s.out.attach(s.conn, try)
 	var inflate *wire.Inflate
 	if h.deflate != nil {
 		inflate = wire.NewInflate(*h.deflate)
@@ -283,28 +308,31 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 	ok := false
 	defer func() {
 		if !ok {
-			s.finish(s.fail("open", errHandlerPanicked))
+			s.conclude(s.fail("open", errHandlerPanicked))
 		}
 	}()
 	s.borrow()
 	defer s.giveBack()
 	d := s.callOnOpen(onOpen)
 	ok = true
-	if err := s.reply(d, nil); err != nil {
-		err = s.violated(err)
-		s.finish(err)
-		return s.fail("open", err)
+	if err := s.reply(&d, nil); err != nil {
+		code, err := s.explainViolation(err)
+		s.decided, s.err = true, s.fail("open", err)
+		s.sayWhy(code, err)
+		_ = s.serve() // to the end of the connection
+		s.finish()
+		return s.err
 	}
 	return nil
 }
 
-// run is the loop: it returns when the stream has ended.
+// run is the loop: it returns when the stream has ended, or waits without a goroutine.
 func (s *stream) run() {
 	ok := false
 	defer func() {
 		if !ok { // a panic in a handler, or the end of its goroutine
 			s.breakOff(ErrClosed)
-			s.finish(s.fail("handler", errHandlerPanicked))
+			s.conclude(s.fail("handler", errHandlerPanicked))
 		}
 	}()
 	s.started()
@@ -313,13 +341,11 @@ func (s *stream) run() {
 		ok = true
 		return
 	}
-	if err = s.fail("stream", err); err != nil && s.direct {
-		s.call(Event{Err: err})
-	}
+	s.decide(err)
 	ok = true
-	s.finish(err)
+	s.finish()
 	if s.mailbox != nil {
-		s.lastMessage(err)
+		s.lastMessage(s.err)
 	}
 }
 
@@ -329,33 +355,38 @@ var errParked = errors.New("parked")
 
 var errHandlerPanicked = errors.New("the handler panicked")
 
-// serve reads and hands on until the connection is at its end: nil if that is a
-// clean one.
+// serve reads and hands on until the connection is at its end, and returns why that is.
 func (s *stream) serve() error {
 	if s.body != nil {
 		return s.serveBody()
 	}
 	for {
-		over, err := s.drain()
-		if err != nil {
-			return s.violated(err)
+		if !s.drained {
+			s.drain()
 		}
-		if over {
-			return s.closed()
+		if s.stopped {
+			return s.stopErr
 		}
-		_, err = s.src.read(&s.in)
+		_, err := s.read()
 		if err == nil {
-			s.place.read = true
+			s.waiting.read = true
 			continue
 		}
-		parked, readOn := s.quiet(err)
-		if parked {
+		if parked, readOn := s.pause(err); parked {
 			return errParked
-		}
-		if !readOn {
-			return s.readFailed(err)
+		} else if !readOn {
+			return err
 		}
 	}
+}
+
+// pause is asked when a read failed: is there only nothing to read now?
+func (s *stream) pause(err error) (parked, readOn bool) {
+	if s.isLost() {
+		s.stayAwake()
+		return false, err == errNothingYet || errors.Is(err, os.ErrDeadlineExceeded) && s.lostLeft > 0
+	}
+	return s.quiet(err)
 }
 
 // mostFrames is how many frames a batch has at most: as many as keep its slices
@@ -370,20 +401,24 @@ func (r *Response) requestURL() *url.URL {
 	return r.Request.URL
 }
 
-// drain hands over all frames that have been read. over says that nothing more
-// is to be read: the peer's close frame came, and was answered.
-func (s *stream) drain() (over bool, err error) {
+// drain hands over all frames that have been read.
+func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
-	for {
+	for !s.drained && !s.stopped {
 		frames, err := s.parse()
 		if len(frames) > 0 {
-			if over, err := s.dispatch(frames); over || err != nil {
-				return over, err
+			if err := s.dispatch(frames); err != nil {
+				s.violation(err)
+				return
 			}
 		}
-		if err != nil || len(frames) == 0 {
-			return false, err
+		if err != nil {
+			s.violation(err)
+			return
+		}
+		if len(frames) == 0 {
+			return
 		}
 	}
 }
@@ -393,6 +428,7 @@ func (s *stream) parse() ([]Frame, error) {
 	b := s.batch
 	n, err := s.in.Batch(wireFrames(b.frames))
 	frames := b.frames[:n]
+	b.used = max(b.used, n)
 	if s.autoPong {
 		for i := range frames {
 			if frames[i].Kind == KindPing {
@@ -410,35 +446,33 @@ func wireFrames(frames []Frame) []wire.Frame {
 	return unsafe.Slice((*wire.Frame)(unsafe.Pointer(unsafe.SliceData(frames))), len(frames))
 }
 
-// dispatch has a batch handled, and answers it.
-func (s *stream) dispatch(frames []Frame) (over bool, err error) {
+// dispatch has a batch handled, and answers it. Its error is a reply that cannot be sent.
+func (s *stream) dispatch(frames []Frame) error {
 	var peer *Frame
 	if last := frames[len(frames)-1]; last.Kind == KindClose {
 		peer = &last
+		s.peerClosed(peer)
 	}
 	if s.discards() {
-		s.batch.out = s.batch.out[:0]
-		return peer != nil, nil
+		s.batch.reset()
+		if peer != nil {
+			s.windUp()
+		}
+		return nil
 	}
 	if !s.direct {
 		// Handing over may have to wait for a reader, and pings do not wait.
-		if err := s.reply(Directive{}, nil); err != nil {
-			return false, err
-		}
+		s.pongs()
 	}
 	d := s.call(Event{Frames: frames})
-	return peer != nil, s.reply(d, peer)
-}
-
-// send queues op and has it written. A failed write ends the stream.
-func (s *stream) send(ctx context.Context, op *sendOp) error {
-	err := s.out.send(ctx, op)
-	switch {
-	case err == nil || !s.out.broken():
-	case peerLeft(err):
-		s.lose(err)
-	default:
-		s.breakOff(err)
+	if peer != nil {
+		s.arm(s.endTime()) // whatever holds up the answer
 	}
-	return err
+	if err := s.reply(&d, peer); err != nil {
+		return err
+	}
+	if peer != nil {
+		s.windUp()
+	}
+	return nil
 }

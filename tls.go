@@ -73,7 +73,7 @@ func (t *trip) serverName() string {
 // secure does the TLS handshake over conn, which is closed after an error.
 func (t *trip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
 	t.enter(phaseTLS)
-	secured := tls.Client(conn, config)
+	secured := tls.Client(&tlsLink{Conn: conn}, config)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()

@@ -162,7 +162,7 @@ func TestHandshakeOpensTheBareConnection(t *testing.T) {
 		conn := resp.Body.(*openConn)
 		secured, ok := conn.Conn.(*tls.Conn)
 		is.True(ok)
-		_, ok = secured.NetConn().(*net.TCPConn)
+		_, ok = bare(secured).(*net.TCPConn)
 		is.True(ok)
 		echoes(t, conn)
 		is.NoErr(conn.Close())

@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -17,60 +18,81 @@ import (
 	"github.com/reqws/reqws/internal/wire"
 )
 
-// writer is the outgoing half of a stream. Whoever sends puts its frames into
-// a queue; the first one there writes, for itself and for all who came meanwhile,
-// until its own frames are out, and then leaves the rest to the next in the queue.
-// So there is no goroutine for writing, senders that meet share a write, and their
-// order is that in which they came.
+// writer is the outgoing half of a stream. Whoever sends puts its frames into a queue; the
+// first one there leads: it writes, for itself and for all who came meanwhile, as much
+// as the connection takes at once. Senders that meet share a write, and their order is that
+// in which they came. When the connection takes no more, a goroutine of the writer's takes
+// over until all is written, so that no sender is ever stuck in a write: each waits for its
+// own frames, and no longer than its ctx.
+//
+// One owner at each time: who set busy (a leader, or the goroutine that it left the rest to)
+// alone touches work and the connection, until it hands over or clears busy.
 type writer struct {
-	conn    net.Conn
-	try     tryWriter // writes what goes at once without waiting; nil where the connection cannot
+	conn    net.Conn  // takes the bytes; where the TLS is ours, what is below it
+	tls     *tls.Conn // encrypts them before, where it is ours: see tlsLink
+	link    *tlsLink  // between the two
+	try     tryWriter // conn, where it can write without waiting
+	fragile bool      // an interrupted write to conn could not be taken up again
 	timeout time.Duration
 	deflate *wire.Deflate
-	minimum int  // payloads shorter than this go uncompressed
-	brittle bool // an interrupted write cannot be taken up again
+	minimum int                             // payloads shorter than this go uncompressed
+	owner   interface{ writeFailed(error) } // told why writing has failed, once, with mu held
 
-	mu    sync.Mutex
-	busy  bool // somebody leads, or there is nothing to write to yet
-	shut  bool // a close frame has been queued: nothing may follow it
-	err   error
-	head  *sendOp // waiting to be written
-	tail  *sendOp
-	timed bool       // a write deadline is set
-	crowd int8       // counts down the writes since several senders shared one; owned by the leader
-	wakes *sync.Pool // channels for those who wait; made when somebody first does
-	*work            // nil while nobody writes; owned by the leader
+	mu       sync.Mutex
+	busy     bool // somebody leads, or there is nothing to write to yet
+	waiting  bool // the owner of busy waits in a write
+	shut     bool // a close frame has been queued: nothing may follow it
+	timed    bool // a write deadline is set
+	quitting bool // the writing is to stop where it is
+	crowd    int8 // counts down the writes since several senders shared one
+	err      error
+	head     *sendOp       // waiting to be written
+	tail     *sendOp       // the last of them
+	pong     *sendOp       // an automatic pong among them, which a later one replaces
+	idle     chan struct{} // closed when busy is cleared; made by who waits for that
+	wakes    *sync.Pool    // channels for those who wait; made when somebody first does
+	*work                  // nil while nobody writes
 }
 
 // work is what there is to writing while somebody does it.
 type work struct {
 	flight []*sendOp // being written, in order
-	buf    []byte    // encoded, and written up to pos
-	pos    int
-	packed []byte // a compressed payload
+	buf    []byte    // encoded,
+	pos    int       // and out up to here: written, or encrypted
+	sealed []byte    // encrypted,
+	out    int       // and written up to here
+	packed []byte    // a compressed payload
+	lent   int       // bytes behind pos that a fragile connection may have taken
+	since  time.Time // when the connection last took something
+	of     *writer
+	flush  func() // flushAll of that, made once since to begin a goroutine is to allocate else
 }
 
 // sendOp is one Send, or the replies of one batch.
 type sendOp struct {
 	frames []Frame
 	own    []Frame // where frames were copied to
+	held   []byte  // where their payloads were copied to
 	ctx    context.Context
+	loop   *stream // of the replies of its handler: their payloads are lent by its reader
 	next   *sendOp
 	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
 
 	state     sendState
 	lead      bool // to write is up to the one who waits for this op
+	orphan    bool // nobody waits for it
+	kept      bool // its payloads are its own
 	cancelled bool // its ctx ended while it was in flight
 
-	frame int // the frame that is to be encoded next,
-	off   int // from this byte of its payload on; 0: its header comes first
-	body  []byte
-	key   uint32
-	start int // where its bytes begin and end in the buffer
-	end   int
-	begun bool // some of its bytes are written
-	late  bool // the end of its ctx may still be under way to it: it must not be used again
+	frame   int // the frame that is to be encoded next,
+	off     int // from this byte of its payload on; 0: its header comes first
+	body    []byte
+	key     uint32
+	start   int // where its bytes begin and end in the buffer
+	end     int
+	encoded bool // it has bytes there, or had some
+	begun   bool // some of its bytes left the buffer
 }
 
 type sendState uint8
@@ -81,18 +103,38 @@ const (
 	sendDone
 )
 
-// writeChunk is about how much is encoded before it is written. Payloads that do
-// not fit are masked and written piece by piece.
-const writeChunk = 64 << 10
-
-// crowdMemory is after how many writes for a single sender senders count as alone
-// again.
-const crowdMemory = 16
+const (
+	// writeChunk is about how much is encoded before it is written. Payloads that do
+	// not fit are masked and written piece by piece.
+	writeChunk = 64 << 10
+	// fragilePiece is how much a fragile connection is given at once: that it took one
+	// is all one learns of its progress.
+	fragilePiece = 4 << 10
+	// sealedPiece is how much is encrypted at once while the connection takes little,
+	// since what is encrypted cannot be taken back: a whole record.
+	sealedPiece = 16 << 10
+	// crowdMemory is after how many writes for a single sender senders count as alone
+	// again.
+	crowdMemory = 16
+	// mostKept is how many frames, and mostPacked how many bytes of a compressed payload,
+	// pooled memory keeps room for.
+	mostKept   = 64
+	mostPacked = 256 << 10
+)
 
 var (
 	opPool   = sync.Pool{New: func() any { return new(sendOp) }}
-	workPool = sync.Pool{New: func() any { return &work{buf: make([]byte, 0, writeChunk+writeChunk/8)} }}
+	workPool sync.Pool
 )
+
+func newWork() *work {
+	if k, ok := workPool.Get().(*work); ok {
+		return k
+	}
+	k := &work{buf: make([]byte, 0, writeChunk+writeChunk/8)}
+	k.flush = func() { k.of.flushAll() }
+	return k
+}
 
 // newOp makes an op of frames, which it copies: that keeps the variadic slice of
 // Send on its caller's stack.
@@ -103,55 +145,231 @@ func newOp(frames []Frame) *sendOp {
 	return op
 }
 
-// mostKept is how many frames a pooled op keeps room for.
-const mostKept = 64
-
 func (op *sendOp) free() {
-	if op.late {
-		return
-	}
 	clear(op.own)
 	if cap(op.own) > mostKept {
 		op.own = nil
 	}
-	*op = sendOp{own: op.own[:0]}
+	if cap(op.held) > writeChunk {
+		op.held = nil
+	}
+	*op = sendOp{own: op.own[:0], held: op.held[:0]}
 	opPool.Put(op)
+}
+
+// keep copies what is not encoded yet, so that who lent it may have it back.
+func (op *sendOp) keep() {
+	if op.loop == nil || op.kept {
+		return
+	}
+	op.kept = true
+	frames, held := append(op.own[:0], op.frames[op.frame:]...), op.held[:0]
+	n := 0
+	for i := range frames {
+		n += len(frames[i].Data)
+	}
+	held = slices.Grow(held, n)
+	for i := range frames {
+		data := frames[i].Data
+		at := len(held)
+		held = append(held, data...)
+		frames[i].Data = held[at:len(held):len(held)]
+		if i == 0 && len(data) > 0 && len(op.body) > 0 && &op.body[0] == &data[0] {
+			op.body = frames[i].Data // it is being encoded
+		}
+	}
+	op.frames, op.frame, op.own, op.held = frames, 0, frames, held
 }
 
 // errCut is a Send whose ctx ended when a part of its frames was written.
 var errCut = errors.New("a Send was cut off in the middle of its frames")
+
+// attach gives w the connection that it writes to.
+func (w *writer) attach(conn net.Conn, try tryWriter) {
+	w.conn, w.try, w.err = conn, try, nil
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		_, w.fragile = conn.(*bodyConn)
+		return
+	}
+	link, ok := secured.NetConn().(*tlsLink)
+	if !ok {
+		w.fragile = true // a TLS write that was interrupted has lost its place
+		return
+	}
+	link.hold()
+	below := withoutRest(link.Conn)
+	_, w.fragile = below.(*tls.Conn)
+	w.tls, w.link, w.conn = secured, link, below
+	w.try = nil
+	if raw := rawSourceOf(below); raw != nil {
+		w.try = raw
+	}
+}
 
 // send writes frames that checkFrames found good and returns when they are
 // written. ctx bounds it.
 func (w *writer) send(ctx context.Context, op *sendOp) error {
 	op.ctx = ctx
 	w.mu.Lock()
-	switch {
-	case w.err != nil:
-		op.err = w.err
-	case w.shut:
-		op.err = ErrClosed
-	}
-	if op.err != nil {
+	if w.busy && op.loop != nil { // large ones had better be copied without the lock
 		w.mu.Unlock()
-		return op.err
+		op.keep()
+		w.mu.Lock()
+	}
+	if err := w.refusal(); err != nil {
+		w.mu.Unlock()
+		return err
 	}
 	w.shut = endInClose(op.frames)
 	w.push(op)
 	if w.busy {
+		op.keep() // busy only just now
 		op.wake = w.borrowWake()
 		w.mu.Unlock()
-		done := w.await(ctx, op)
-		w.wakes.Put(op.wake)
-		if done {
-			return op.err
-		}
-	} else {
-		w.busy, op.lead = true, true
-		w.mu.Unlock()
+		return w.await(op)
 	}
-	w.write(op)
-	return op.err
+	w.busy, op.lead = true, true
+	return w.lead(op)
+}
+
+// refusal says why nothing can be queued. mu is held.
+func (w *writer) refusal() error {
+	if w.err == nil && w.shut {
+		return ErrClosed
+	}
+	return w.err
+}
+
+// answer sends automatic pongs and waits for nothing. While others write only the last
+// one is kept: that answers all pings before it (RFC 6455, section 5.5.3).
+func (w *writer) answer(pongs []Frame) {
+	w.mu.Lock()
+	if w.refusal() != nil {
+		w.mu.Unlock()
+		return
+	}
+	if w.busy {
+		w.keepPong(pongs[len(pongs)-1].Data)
+		w.mu.Unlock()
+		return
+	}
+	w.busy = true
+	op := opPool.Get().(*sendOp)
+	op.frames = pongs
+	w.writeOrphan(op)
+}
+
+// keepPong queues a pong, in place of one that is still waiting. mu is held.
+func (w *writer) keepPong(payload []byte) {
+	if w.pong != nil {
+		f := &w.pong.own[0]
+		f.Data = append(f.Data[:0], payload...)
+		return
+	}
+	op := newOp([]Frame{Pong(bytes.Clone(payload))})
+	op.ctx, op.orphan = context.Background(), true
+	w.pong = op
+	w.unshift(op)
+}
+
+// farewell sends a close frame if that can be done right now: nobody else is writing,
+// and the connection takes it within a moment.
+func (w *writer) farewell(code websocket.StatusCode) {
+	w.mu.Lock()
+	if w.busy || w.refusal() != nil {
+		w.mu.Unlock()
+		return
+	}
+	w.busy, w.shut = true, true
+	w.writeOrphan(newOp([]Frame{Close(code, "")}))
+	w.awaitIdle(farewellTime)
+}
+
+// farewellTime is how long the last close frame of a stream that is being given
+// up may hold it up.
+const farewellTime = 100 * time.Millisecond
+
+// writeOrphan leads for an op that nobody waits for, as far as the connection takes
+// it. mu is held, and given up.
+func (w *writer) writeOrphan(op *sendOp) {
+	op.ctx, op.lead = context.Background(), true
+	w.push(op)
+	blocked := false
+	for op.state != sendDone && !blocked {
+		blocked = w.round()
+	}
+	switch {
+	case op.state == sendDone:
+		op.free()
+	case op.frame < len(op.frames):
+		// The payloads of what is not encoded yet are only lent for now.
+		last := &op.frames[len(op.frames)-1]
+		op.frames = op.frames[:op.frame]
+		w.keepPong(last.Data)
+		fallthrough
+	default:
+		op.lead, op.orphan = false, true
+	}
+	if blocked {
+		go w.flush()
+	} else {
+		w.handOver()
+	}
+	w.mu.Unlock()
+}
+
+// lead writes until own is done. When the connection takes no more, it leaves the rest to a
+// goroutine, and waits. mu is held, and given up.
+func (w *writer) lead(own *sendOp) error {
+	if w.crowd > 0 {
+		// Where several sent of late, more are likely to be about to. To let them
+		// run and join takes less than a write for each of them.
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.mu.Lock()
+	}
+	blocked := false
+	for own.state != sendDone && !blocked {
+		blocked = w.round()
+	}
+	done := own.state == sendDone
+	if !done {
+		own.lead, own.wake = false, w.borrowWake()
+		own.keep()
+	}
+	if blocked {
+		go w.flush()
+	} else {
+		w.handOver()
+	}
+	w.mu.Unlock()
+	if !done {
+		return w.await(own)
+	}
+	return own.err
+}
+
+// flushAll writes all that there is, waiting where it must. It is the goroutine that
+// a leader leaves a connection to that takes no more.
+func (w *writer) flushAll() {
+	w.mu.Lock()
+	w.since = time.Now()
+	for w.err == nil && !w.quitting {
+		if len(w.unwritten()) > 0 {
+			n, err := w.writeWaiting()
+			w.settle(n, err)
+		} else if len(w.flight) > 0 || w.head != nil || w.pos < len(w.buf) {
+			w.round()
+		} else {
+			break
+		}
+	}
+	if w.err != nil {
+		w.breakDown(w.err)
+	}
+	w.rest()
+	w.mu.Unlock()
 }
 
 // borrowWake lends a channel to wait on. Each writer has its own: a channel must
@@ -170,6 +388,14 @@ func (w *writer) push(op *sendOp) {
 		w.tail.next = op
 	}
 	w.tail = op
+}
+
+// unshift puts op in front of the queue.
+func (w *writer) unshift(op *sendOp) {
+	if op.next = w.head; w.head == nil {
+		w.tail = op
+	}
+	w.head = op
 }
 
 // remove takes op out of the queue.
@@ -192,36 +418,51 @@ func (w *writer) remove(op *sendOp) {
 	}
 }
 
-// await waits while somebody else writes. It reports whether op is done with; if
-// not, its caller has to lead.
-func (w *writer) await(ctx context.Context, op *sendOp) (done bool) {
-	if ctx.Done() == nil {
-		return <-op.wake
+// await waits while others write op, or until it is op's turn to lead.
+func (w *writer) await(op *sendOp) error {
+	var done bool
+	if op.loop != nil {
+		op.loop.lookOut(op.wake)
 	}
 	select {
 	case done = <-op.wake:
-		return done
-	case <-ctx.Done():
+	case <-op.ctx.Done():
+		if done = w.withdraw(op); !done {
+			done = <-op.wake // who writes it says what became of it
+		}
 	}
-	if w.withdraw(op) {
-		return true
+	w.wakes.Put(op.wake)
+	op.wake = nil
+	if !done {
+		w.mu.Lock()
+		return w.lead(op)
 	}
-	return <-op.wake // who writes it says what became of it
+	return op.err
 }
 
-// withdraw takes op back since its ctx has ended. It reports false if that is
-// too late, and then makes the write return.
+// withdraw takes op back since its ctx has ended. It reports false if that is for
+// who writes it to do.
 func (w *writer) withdraw(op *sendOp) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if op.state != sendQueued {
-		w.interrupt(op)
+	switch {
+	case op.state == sendDone || op.lead && op.state != sendQueued:
+		return false
+	case op.state == sendInFlight:
+		op.cancelled = true
+		switch {
+		case !w.waiting: // it looks before it waits
+		case w.fragile:
+			if err := w.sortOut(); err != nil {
+				w.breakDown(err)
+			}
+		default:
+			w.interrupt()
+		}
 		return false
 	}
 	w.remove(op)
-	if endInClose(op.frames) {
-		w.shut = false
-	}
+	w.reopen(op)
 	op.state, op.err = sendDone, op.ctx.Err()
 	if op.lead { // just now
 		<-op.wake
@@ -230,12 +471,15 @@ func (w *writer) withdraw(op *sendOp) bool {
 	return true
 }
 
-// interrupt makes the write that op is in return now.
-func (w *writer) interrupt(op *sendOp) {
-	if op.state != sendInFlight {
-		return
+// reopen takes back that nothing may follow op, which is not sent.
+func (w *writer) reopen(op *sendOp) {
+	if endInClose(op.frames) {
+		w.shut = false
 	}
-	op.cancelled = true
+}
+
+// interrupt makes a write that waits return. mu is held.
+func (w *writer) interrupt() {
 	w.timed = true
 	_ = w.conn.SetWriteDeadline(aLongTimeAgo)
 }
@@ -248,71 +492,61 @@ func (w *writer) handOver() {
 	if w.work != nil && len(w.flight) > 0 {
 		next = w.flight[0]
 	}
-	if next == nil {
-		w.busy = false
+	switch {
+	case next == nil || w.err != nil:
 		w.rest()
-		return
+	case next.orphan:
+		w.load()
+		go w.flush()
+	default:
+		next.lead = true
+		next.wake <- false
 	}
-	next.lead = true
-	next.wake <- false
 }
 
-// rest gives back what only writing needs.
+// rest ends the writing for now, and gives back what only writing needs.
 func (w *writer) rest() {
-	if w.work == nil {
+	w.busy, w.quitting = false, false
+	if w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+	if w.work == nil || len(w.flight) > 0 {
 		return
 	}
-	clear(w.flight)
-	*w.work = work{flight: w.flight[:0], buf: w.buf[:0], packed: w.packed[:0]}
+	clear(w.flight[:cap(w.flight)])
+	if cap(w.flight) > mostKept {
+		w.flight = nil
+	}
+	if cap(w.packed) > mostPacked {
+		w.packed = nil
+	}
+	if cap(w.sealed) > 2*writeChunk {
+		w.sealed = nil
+	}
+	*w.work = work{flight: w.flight[:0], buf: w.buf[:0], sealed: w.sealed[:0], packed: w.packed[:0], flush: w.flush}
 	workPool.Put(w.work)
 	w.work = nil
 }
 
-// write leads: it writes what is queued until own is out.
-func (w *writer) write(own *sendOp) {
-	var stop func() bool
-	if w.crowd > 0 {
-		// Where several sent of late, more are likely to be about to. To let them
-		// run and join takes less than a write for each of them.
-		runtime.Gosched()
-	}
-	w.mu.Lock()
-	for own.state != sendDone {
-		w.load()
-		w.mu.Unlock()
-		w.encode()
-		n, err := w.writeNow(w.buf)
-		if err == nil && n < len(w.buf) {
-			if stop == nil && own.ctx.Done() != nil {
-				stop = w.watch(own)
-			}
-			var m int
-			m, err = w.writeWaiting(w.buf[n:])
-			n += m
-		}
-		w.mu.Lock()
-		w.settle(n, err)
-	}
-	w.handOver()
+// round writes what is queued, as far as it fits into the buffer and the connection
+// takes it at once. It reports whether something is left that the connection does not take
+// now. mu is held, but not while it works.
+func (w *writer) round() (blocked bool) {
+	w.load()
 	w.mu.Unlock()
-	if stop != nil && !stop() {
-		own.late = true
-	}
-}
-
-// watch interrupts the write when the ctx of the one who leads it ends.
-func (w *writer) watch(own *sendOp) (stop func() bool) {
-	return context.AfterFunc(own.ctx, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.interrupt(own)
-	})
+	w.encode()
+	n, err := w.writeNow()
+	w.mu.Lock()
+	w.settle(n, err)
+	return w.err == nil && len(w.unwritten()) > 0
 }
 
 // load moves queued ops into the flight, about as many as fill the buffer.
 func (w *writer) load() {
 	if w.work == nil {
-		w.work = workPool.Get().(*work)
+		w.work = newWork()
+		w.of = w
 	}
 	size := 0
 	if w.head != nil {
@@ -324,6 +558,9 @@ func (w *writer) load() {
 		op := w.head
 		w.head, op.next = op.next, nil
 		op.state = sendInFlight
+		if op == w.pong {
+			w.pong = nil
+		}
 		w.flight = append(w.flight, op)
 		if w.head == nil {
 			w.tail = nil
@@ -336,7 +573,7 @@ func (w *writer) load() {
 	} else if w.crowd > 0 {
 		w.crowd--
 	}
-	if w.timed && w.try != nil && !w.cancelled() {
+	if w.timed {
 		w.timed = false
 		_ = w.conn.SetWriteDeadline(time.Time{})
 	}
@@ -365,8 +602,8 @@ func (w *writer) encode() {
 		if len(buf) >= writeChunk {
 			break
 		}
-		if !op.begun && op.frame == 0 && op.off == 0 {
-			op.start = len(buf)
+		if !op.encoded {
+			op.encoded, op.start = true, len(buf)
 		}
 		for op.frame < len(op.frames) && len(buf) < writeChunk {
 			buf = w.encodeFrame(buf, op)
@@ -418,46 +655,107 @@ func (op *sendOp) encodePiece(buf []byte) []byte {
 	return buf
 }
 
+// unwritten is what the connection is to take next.
+func (w *writer) unwritten() []byte {
+	switch {
+	case w.work == nil:
+		return nil
+	case w.tls != nil:
+		return w.sealed[w.out:]
+	}
+	return w.buf[w.pos:]
+}
+
 // writeNow writes what the connection takes without waiting.
-func (w *writer) writeNow(p []byte) (int, error) {
+func (w *writer) writeNow() (int, error) {
+	if w.tls != nil && len(w.unwritten()) == 0 {
+		if err := w.encrypt(); err != nil {
+			return 0, err
+		}
+	}
 	if w.try == nil {
 		return 0, nil
 	}
-	return w.try.tryWrite(p)
+	return w.try.tryWrite(w.unwritten())
 }
 
-// writeWaiting writes p, until the peer has taken nothing for the write timeout.
-func (w *writer) writeWaiting(p []byte) (int, error) {
-	w.mu.Lock()
+// encrypt passes on what is encoded: all of it, but not much while the connection is slow,
+// for what is encrypted cannot be taken back.
+func (w *writer) encrypt() error {
+	p := w.buf[w.pos:]
+	if !w.since.IsZero() {
+		p = p[:min(len(p), sealedPiece)]
+	}
+	w.link.lend(w.sealed)
+	_, err := w.tls.Write(p)
+	w.sealed, w.out = w.link.take(), 0
+	if err == nil {
+		w.pos += len(p)
+	}
+	return err
+}
+
+// writeWaiting writes a part of what there is, waiting until the connection takes
+// some of it, or has taken nothing for the write timeout. mu is held, but not while it waits.
+func (w *writer) writeWaiting() (n int, err error) {
+	if w.cancelled() {
+		return 0, nil
+	}
+	p := w.unwritten()
 	var deadline time.Time
 	if w.timeout > 0 {
-		deadline = time.Now().Add(w.timeout)
+		deadline = w.since.Add(w.timeout)
 	}
-	if w.cancelled() {
-		deadline = aLongTimeAgo
+	switch {
+	case w.try != nil:
+	case w.fragile:
+		p = p[:min(len(p), fragilePiece)]
+		if w.tls == nil {
+			w.lent = len(p)
+		}
+	case w.timeout > 0:
+		// One write may report what it took early only at its deadline.
+		if slice := time.Now().Add(w.timeout / 32); slice.Before(deadline) {
+			deadline = slice
+		}
 	}
-	if w.timed || !deadline.IsZero() {
-		w.timed = true
-		_ = w.conn.SetWriteDeadline(deadline)
-	}
+	w.timed, w.waiting = true, true
+	_ = w.conn.SetWriteDeadline(deadline)
 	w.mu.Unlock()
-	return w.conn.Write(p)
+	if w.try != nil {
+		n, err = w.try.writeSome(p)
+	} else {
+		n, err = w.conn.Write(p)
+	}
+	w.mu.Lock()
+	w.waiting, w.lent = false, 0
+	if n > 0 {
+		w.since = time.Now()
+	}
+	return n, err
 }
 
-// settle takes stock after n bytes of the buffer were written.
+// settle takes stock after n bytes were written.
 func (w *writer) settle(n int, err error) {
-	w.pos += n
+	if w.tls != nil {
+		w.out += n
+	} else {
+		w.pos += n
+	}
 	w.retire()
-	timeout := errors.Is(err, os.ErrDeadlineExceeded)
+	late := errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
 	case w.err != nil:
 		err = w.err // the stream ended meanwhile, and knows why
-	case timeout && w.cancelled():
-		err = w.interrupted()
-	case timeout && n > 0:
-		err = nil // slow, but not stuck
-	case timeout:
+	case late && w.quitting:
+		err = nil
+	case late && !w.fragile && (n > 0 || w.cancelled() || time.Since(w.since) < w.timeout):
+		err = nil // the peer is slow, or the write was interrupted
+	case late:
 		err = fmt.Errorf("the peer took no bytes for the write timeout of %v: %w", w.timeout, err)
+	}
+	if err == nil && w.cancelled() {
+		err = w.sortOut()
 	}
 	if err != nil {
 		w.breakDown(err)
@@ -466,83 +764,108 @@ func (w *writer) settle(n int, err error) {
 	w.compact()
 }
 
+// handed reports whether some of op's bytes have left the buffer, and whether all have.
+func (w *writer) handed(op *sendOp) (some, all bool) {
+	to := w.pos + w.lent
+	some = op.begun || op.encoded && op.start < to
+	return some, some && op.frame == len(op.frames) && op.end <= to
+}
+
 // retire finishes the ops whose bytes are out.
 func (w *writer) retire() {
 	i := 0
 	for ; i < len(w.flight); i++ {
 		op := w.flight[i]
-		if op.frame < len(op.frames) || op.end > w.pos {
-			op.begun = op.begun || op.start < w.pos
+		some, all := w.handed(op)
+		op.begun = some
+		if !all || w.tls != nil && w.out < len(w.sealed) {
 			break
 		}
 		op.done(nil)
 	}
-	w.flight = w.flight[:copy(w.flight, w.flight[i:])]
+	w.drop(i)
+}
+
+// drop takes the first n ops out of the flight.
+func (w *writer) drop(n int) {
+	if n > 0 {
+		rest := copy(w.flight, w.flight[n:])
+		clear(w.flight[rest:])
+		w.flight = w.flight[:rest]
+	}
 }
 
 func (op *sendOp) done(err error) {
 	op.state, op.err = sendDone, err
-	if !op.lead { // else it is who leads that finds out
+	switch {
+	case op.orphan:
+		op.free()
+	case !op.lead: // else it is who leads that finds out
 		op.wake <- true
 	}
 }
 
 // compact makes room in the buffer for the next round.
 func (w *writer) compact() {
-	rest := copy(w.buf, w.buf[w.pos:])
-	w.buf = w.buf[:rest]
+	if w.pos == 0 {
+		return
+	}
 	for _, op := range w.flight {
+		op.begun, _ = w.handed(op)
 		op.start, op.end = max(op.start-w.pos, 0), max(op.end-w.pos, 0)
 	}
+	rest := copy(w.buf, w.buf[w.pos:])
+	w.buf = w.buf[:rest]
 	w.pos = 0
 }
 
-// interrupted sorts out a write that was stopped since the ctx of one of its
-// ops ended. An op that was cut in two takes the stream with it; what was not begun is
-// taken back, and encoded anew if it is still wanted.
-func (w *writer) interrupted() error {
+// sortOut settles the ops whose ctx has ended. One of which nothing has left the buffer is
+// taken back, and what stands behind it is encoded anew. One that was cut in two takes the
+// stream with it. Where all of it was handed down, and cannot be taken back without breaking
+// the connection for others, it counts as sent.
+func (w *writer) sortOut() error {
 	var kept, back []*sendOp
-	end := w.pos
+	end, alone := w.pos+w.lent, w.inHand() == 1
 	for _, op := range w.flight {
+		some, all := w.handed(op)
 		switch {
-		case op.cancelled && (op.begun || w.brittle):
-			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
-		case op.begun:
-			kept, end = append(kept, op), op.end
-		case op.cancelled:
-			if endInClose(op.frames) {
-				w.shut = false
-			}
-			op.done(op.ctx.Err())
-		default:
+		case !op.cancelled && some:
+			kept, end = append(kept, op), max(end, op.end)
+		case !op.cancelled:
 			back = append(back, op)
+		case !some:
+			w.reopen(op)
+			op.done(op.ctx.Err())
+		case all && !(alone && w.out > 0):
+			op.done(nil)
+		default:
+			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
 		}
 	}
-	w.flight = kept
+	clear(w.flight)
+	w.flight = append(w.flight[:0], kept...)
 	w.buf = w.buf[:end]
 	w.requeue(back)
 	return nil
 }
 
-// isBrittle reports whether a write to conn that was interrupted cannot be taken
-// up again: TLS has then lost its place, and a body has been closed.
-func isBrittle(conn net.Conn) bool {
-	switch conn.(type) {
-	case *tls.Conn, *bodyConn:
-		return true
+// inHand counts the ops in flight that have bytes outside the buffer.
+func (w *writer) inHand() int {
+	n := 0
+	for _, op := range w.flight {
+		if some, _ := w.handed(op); some {
+			n++
+		}
 	}
-	return false
+	return n
 }
 
 // requeue puts ops that were encoded in vain back to the front of the queue. A
 // compressor starts over with them: the peer never sees what it had compressed.
 func (w *writer) requeue(ops []*sendOp) {
 	for _, op := range slices.Backward(ops) {
-		op.state, op.frame, op.off, op.body = sendQueued, 0, 0, nil
-		if op.next = w.head; w.head == nil {
-			w.tail = op
-		}
-		w.head = op
+		op.state, op.frame, op.off, op.body, op.encoded = sendQueued, 0, 0, nil, false
+		w.unshift(op)
 	}
 	if w.deflate != nil {
 		w.deflate.Reset()
@@ -553,39 +876,91 @@ func (w *writer) requeue(ops []*sendOp) {
 func (w *writer) breakDown(err error) {
 	if w.err == nil {
 		w.err = err
+		w.owner.writeFailed(err) // before anybody learns of it from a Send
 	}
-	for _, op := range w.flight {
-		op.done(err)
+	if w.work != nil {
+		for _, op := range w.flight {
+			op.done(w.err)
+		}
+		w.drop(len(w.flight))
 	}
-	w.flight = w.flight[:0]
+	w.failQueue()
+}
+
+func (w *writer) failQueue() {
 	for w.head != nil {
 		op := w.head
 		w.head, op.next = op.next, nil
-		op.done(err)
+		op.done(w.err)
 	}
-	w.tail = nil
+	w.tail, w.pong = nil, nil
 }
 
-// stop fails what waits and what is still to come. What is in flight is up to
-// its leader, whom the closing of the connection wakes.
+// stop fails what waits and what is still to come. What is in flight is up to who
+// writes it, whom the closing of the connection wakes.
 func (w *writer) stop(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err == nil {
+	if w.err == nil || w.conn == nil {
 		w.err = err
 	}
-	for w.head != nil {
-		op := w.head
-		w.remove(op)
-		op.done(w.err)
+	if !w.busy {
+		w.breakDown(w.err)
+	} else {
+		w.failQueue()
 	}
 }
 
-// broken reports whether the connection can no longer be written to.
-func (w *writer) broken() bool {
+// giveUp makes all that is not written fail with err. What is in flight is up to who
+// writes it.
+func (w *writer) giveUp(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.err != nil
+	if w.err != nil {
+		return
+	}
+	w.err = err
+	w.owner.writeFailed(err)
+	w.failQueue()
+	if w.waiting {
+		w.interrupt()
+	}
+}
+
+// quit stops the writing where it is, and waits for that: whatever has failed is known
+// to the owner then.
+func (w *writer) quit() {
+	w.mu.Lock()
+	if w.busy && w.conn != nil {
+		w.quitting = true
+		w.interrupt()
+	}
+	w.mu.Unlock()
+	w.awaitIdle(0)
+}
+
+// awaitIdle waits until nobody writes, or for d where that is above 0.
+func (w *writer) awaitIdle(d time.Duration) {
+	w.mu.Lock()
+	if !w.busy {
+		w.mu.Unlock()
+		return
+	}
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	w.mu.Unlock()
+	if d == 0 {
+		<-idle
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-idle:
+	case <-timer.C:
+	}
 }
 
 // releaseDeflate gives the compressor's memory back, after stop.
@@ -604,24 +979,3 @@ func (w *writer) closing() bool {
 	defer w.mu.Unlock()
 	return w.shut
 }
-
-// farewell writes a close frame if that can be done right now: no one else is
-// writing, and the connection takes it within a moment.
-func (w *writer) farewell(code websocket.StatusCode) {
-	w.mu.Lock()
-	if w.busy || w.shut || w.err != nil {
-		w.mu.Unlock()
-		return
-	}
-	w.busy, w.shut = true, true
-	w.mu.Unlock()
-	_ = w.conn.SetWriteDeadline(time.Now().Add(farewellTime))
-	_, _ = w.conn.Write(wire.AppendClose(nil, uint16(code), nil, wire.NewKey()))
-	w.mu.Lock()
-	w.handOver()
-	w.mu.Unlock()
-}
-
-// farewellTime is how long the last close frame of a stream that is being given
-// up may hold it up.
-const farewellTime = 100 * time.Millisecond

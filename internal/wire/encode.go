@@ -44,10 +44,10 @@ func AppendFrame(dst []byte, op Opcode, payload []byte, key uint32) []byte {
 	return dst
 }
 
-// AppendClose appends a masked close frame; one without a payload if code is CodeNoStatus. The reason
+// AppendClose appends a masked close frame; one without a payload if code is 0. The reason
 // is UTF-8 of at most 123 bytes, which is not checked.
 func AppendClose(dst []byte, code uint16, reason []byte, key uint32) []byte {
-	if code == CodeNoStatus {
+	if code == 0 {
 		return AppendHeader(dst, OpClose, true, false, 0, key)
 	}
 	dst = AppendHeader(dst, OpClose, true, false, 2+len(reason), key)

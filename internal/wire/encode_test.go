@@ -65,7 +65,7 @@ func TestAppendHeader(t *testing.T) {
 
 func TestAppendClose(t *testing.T) {
 	is := is.New(t)
-	first, p := unmask(t, AppendClose(nil, CodeNoStatus, nil, 99))
+	first, p := unmask(t, AppendClose(nil, 0, nil, 99))
 	is.Equal(first, byte(0x88))
 	is.Equal(len(p), 0)
 	first, p = unmask(t, AppendClose(nil, 1000, []byte("bye"), 99))

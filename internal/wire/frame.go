@@ -41,7 +41,6 @@ func (op Opcode) String() string {
 // Close codes that this package itself gives or looks for, RFC 6455 section 7.4.1.
 const (
 	CodeProtocolError = 1002
-	CodeNoStatus      = 1005 // stands for a close frame without a code, never on the wire
 	CodeInvalidData   = 1007
 	CodeTooBig        = 1009
 )
@@ -50,7 +49,7 @@ const (
 type Frame struct {
 	Op   Opcode
 	Data []byte // nil if empty; of an OpClose the reason
-	Code int    // of an OpClose; CodeNoStatus if it has none
+	Code int    // of an OpClose; 0 if it has none
 }
 
 // Error is a breach of the protocol by the peer.

@@ -208,7 +208,7 @@ func (r *Reader) control(h header) (Frame, bool, *Error) {
 
 // splitClose parts the payload of a close frame into code and reason, RFC 6455 section 5.5.1.
 func (f *Frame) splitClose() *Error {
-	if f.Code = CodeNoStatus; len(f.Data) == 0 {
+	if len(f.Data) == 0 {
 		return nil
 	}
 	if len(f.Data) == 1 {

@@ -120,7 +120,7 @@ var scripts = []struct {
 			{Op: OpBinary, Data: []byte("x" + long)}, {Op: OpPing, Data: []byte("4")}}},
 	{name: "code points split over fragments", in: frame(0x01, "\xce") + frame(0x00, "\xba\xe1") + frame(0x00, "\xbd") + frame(0x80, "\xb9\xf0\x90\x8d\x88"),
 		want: []Frame{{Op: OpText, Data: []byte("\u03ba\u1f79\U00010348")}}},
-	{name: "close", in: frame(0x88, ""), want: []Frame{{Op: OpClose, Code: 1005}}},
+	{name: "close", in: frame(0x88, ""), want: []Frame{{Op: OpClose}}},
 	{name: "close with a code", in: closing(1000, ""), want: []Frame{{Op: OpClose, Code: 1000}}},
 	{name: "close with a reason", in: frame(0x81, "a") + closing(4999, "wéll"),
 		want: []Frame{{Op: OpText, Data: []byte("a")}, {Op: OpClose, Code: 4999, Data: []byte("wéll")}}},

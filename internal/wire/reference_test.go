@@ -57,7 +57,7 @@ func reference(p []byte, limit int, server *strict) (frames []Frame, code uint16
 		case control && !whole:
 			return frames, 0
 		case o == OpClose:
-			f := Frame{Op: o, Code: 1005}
+			f := Frame{Op: o}
 			if n == 1 {
 				return frames, 1002
 			}

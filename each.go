@@ -1,0 +1,119 @@
+package reqws
+
+import (
+	"fmt"
+
+	"github.com/coder/websocket"
+)
+
+// Each makes a [Handler] of a function for single frames. The replies to all
+// frames of a batch still leave together. Halt, Fail, or a close frame as a reply, leaves
+// the rest of the batch unseen.
+// When the stream breaks f is not called.
+func Each(f func(Frame) Directive) Handler {
+	if f == nil {
+		return nil // which Into reports
+	}
+	return func(in Event, resp *Response) Directive {
+		c := collector{b: resp.batch()}
+		for i := range in.Frames {
+			d := f(in.Frames[i])
+			if c.add(&d) {
+				break
+			}
+		}
+		return c.directive()
+	}
+}
+
+// EachWith is [Each] for a function that uses the [Response], too: its Header, or Send.
+func EachWith(f func(Frame, *Response) Directive) Handler {
+	if f == nil {
+		return nil
+	}
+	return func(in Event, resp *Response) Directive {
+		c := collector{b: resp.batch()}
+		for i := range in.Frames {
+			d := f(in.Frames[i], resp)
+			if c.add(&d) {
+				break
+			}
+		}
+		return c.directive()
+	}
+}
+
+// EachJSON is [EachWith] for messages in JSON: each text and binary message is decoded into a
+// new T as encoding/json does. One that does not decode ends the stream with close code 1007
+// and an error that says why. Control frames are not shown.
+func EachJSON[T any](f func(T, *Response) Directive) Handler {
+	if f == nil {
+		return nil
+	}
+	return EachWith(func(frame Frame, resp *Response) Directive {
+		if frame.Kind != KindText && frame.Kind != KindBinary {
+			return Directive{}
+		}
+		var v T
+		if err := frame.JSON(&v); err != nil {
+			return Fail(fmt.Errorf("EachJSON: %w", err), Close(websocket.StatusInvalidFramePayloadData, "not the JSON that was expected"))
+		}
+		return f(v, resp)
+	})
+}
+
+// collector puts the answers to the frames of a batch together, in memory that the batch
+// lends.
+type collector struct {
+	b    *batch // nil where a test calls the handler
+	out  []Frame
+	took bool
+	halt bool
+	err  error
+}
+
+// add takes in one answer, and reports whether it is the last.
+func (c *collector) add(d *Directive) (last bool) {
+	if d.one.Kind != 0 {
+		if !c.took {
+			c.borrow()
+		}
+		c.out = append(c.out, Frame{})
+		c.out[len(c.out)-1].set(&d.one)
+	}
+	if d.more != nil {
+		if !c.took {
+			c.borrow()
+		}
+		c.out = append(c.out, d.more.frames...)
+		c.err = d.more.err
+	}
+	if d.halt || d.one.Kind == KindClose || d.more != nil {
+		c.halt = d.halt
+		return d.ends()
+	}
+	return false
+}
+
+func (c *collector) borrow() {
+	c.took = true
+	if c.b != nil {
+		c.out = c.b.replies[:0]
+		c.b.replies = nil
+	}
+}
+
+// directive is what all came to.
+func (c *collector) directive() Directive {
+	if !c.took {
+		return Directive{halt: c.halt}
+	}
+	var m *more
+	if c.b != nil && c.b.kept.frames == nil && c.b.kept.err == nil {
+		m = &c.b.kept // which another directive of the same batch does not have yet
+	} else {
+		m = new(more)
+	}
+	m.frames, m.err = c.out, c.err
+	return Directive{halt: c.halt, more: m}
+}

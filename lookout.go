@@ -1,0 +1,81 @@
+package reqws
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
+
+// While the replies of a handler wait for a connection that takes nothing, its loop cannot go on.
+// But the peer may have said why it takes nothing: with a close frame, which the stream is to end
+// with, within the close timeout. So meanwhile somebody reads on, as far as the buffer for reading
+// ahead goes, and looks for one.
+
+// lookOutBytes is how much is read to find a close frame.
+const lookOutBytes = 64 << 10
+
+// errTakesNothing is why replies were given up that the peer did not want any more.
+var errTakesNothing = errors.New("the peer has closed the stream, and takes no more")
+
+// lookOut returns when a value of wake is about to come: the replies are written, or will not
+// be.
+func (s *stream) lookOut(wake chan bool) {
+	for range 4 { // most writes of others are over in a moment
+		if len(wake) > 0 {
+			return
+		}
+		runtime.Gosched()
+	}
+	var enough atomic.Bool
+	found := make(chan bool, 1)
+	resume := s.holdAwake()
+	go func() { found <- s.readToClose(&enough) }() // ends before lookOut returns
+	defer func() {
+		s.setReadDeadline(time.Time{})
+		resume()
+	}()
+	select {
+	case done := <-wake:
+		wake <- done // its capacity is 1, and nobody else sends
+		enough.Store(true)
+		s.setReadDeadline(aLongTimeAgo)
+		<-found
+	case closes := <-found:
+		if closes {
+			s.awaitReplies(wake)
+		}
+	}
+}
+
+// awaitReplies gives what is being written the close timeout.
+func (s *stream) awaitReplies(wake chan bool) {
+	timer := time.NewTimer(s.closeTimeout)
+	defer timer.Stop()
+	select {
+	case done := <-wake:
+		wake <- done
+	case <-timer.C:
+		s.out.giveUp(errTakesNothing)
+	}
+}
+
+// readToClose reads until a close frame of the peer's is in the buffer, and reports whether one
+// is. It is the only one who reads.
+func (s *stream) readToClose(enough *atomic.Bool) bool {
+	for !s.in.HasClose() {
+		if enough.Load() || s.in.Buffered() >= lookOutBytes {
+			return false
+		}
+		_, err := s.src.read(&s.in)
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) && !enough.Load() && !s.isLost() {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.readErr = err // for the loop
+		}
+		return false
+	}
+	return true
+}

@@ -1,0 +1,73 @@
+package reqws
+
+import (
+	"net"
+	"sync"
+)
+
+// tlsLink stands between TLS and the network. Once the handshake is over it keeps what TLS
+// writes until the stream's writer takes it: so encrypting never waits, and it is the writer who
+// writes, waits and gives up, which inside of a TLS write would lose the place for good.
+//
+// TLS writes by itself too, when the peer asks for new keys: that goes out with the next
+// frames.
+type tlsLink struct {
+	net.Conn
+
+	mu   sync.Mutex
+	held bool
+	kept []byte
+}
+
+// Write is called by TLS.
+func (l *tlsLink) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	if !l.held {
+		l.mu.Unlock()
+		return l.Conn.Write(p)
+	}
+	l.kept = append(l.kept, p...)
+	l.mu.Unlock()
+	return len(p), nil
+}
+
+// hold makes l keep what is written.
+func (l *tlsLink) hold() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = true
+}
+
+// release lets writes through again: to say goodbye.
+func (l *tlsLink) release() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held, l.kept = false, nil
+}
+
+// lend gives l the buffer that it is to keep what is written in, until take.
+func (l *tlsLink) lend(buf []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(buf[:0], l.kept...)
+}
+
+// take returns all that was kept.
+func (l *tlsLink) take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := l.kept
+	l.kept = nil
+	return kept
+}
+
+// withoutRest returns the connection under what only reads more than that.
+func withoutRest(conn net.Conn) net.Conn {
+	for {
+		o, ok := conn.(*openConn)
+		if !ok {
+			return conn
+		}
+		conn = o.Conn
+	}
+}
