@@ -291,8 +291,15 @@ func TestNodeCloseCodes(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		is := is.New(t)
 		u, ended := n.at(t, "/close", nil)
-		err := open(t, u).Wait()
-		is.Equal(websocket.CloseStatus(err), websocket.StatusNoStatusRcvd)
+		resp := open(t, u)
+		is.NoErr(resp.Wait()) // the usual end of node's ws.close()
+		code, _, ok := resp.PeerClose()
+		is.True(ok)
+		is.Equal(code, websocket.StatusNoStatusRcvd)
+		is.Equal(ended().Code, 1005)
+
+		u, ended = n.at(t, "/echo", nil)
+		is.NoErr(open(t, u).Close(0, ""))
 		is.Equal(ended().Code, 1005)
 	})
 	t.Run("lost", func(t *testing.T) {

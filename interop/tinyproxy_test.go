@@ -61,10 +61,10 @@ func TestTinyproxyRefuses(t *testing.T) {
 		name, allowed, config, user, port string
 		want                              []string
 	}{
-		{name: "a port", allowed: "443", port: b.port(), want: []string{"403 Access violation"}},
+		{name: "a port", allowed: "443", port: b.port(), want: []string{"403 Forbidden"}},
 		{name: "no password", allowed: b.port(), config: password, port: b.port(), want: []string{"407 ", "Proxy Authentication Required"}},
 		{name: "a wrong password", allowed: b.port(), config: password, user: "someone:wrong@", port: b.port(), want: []string{"401 Unauthorized"}},
-		{name: "a server that is not there", allowed: nobody, port: nobody, want: []string{"500 Unable to connect"}},
+		{name: "a server that is not there", allowed: nobody, port: nobody, want: []string{"500 Internal Server Error"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			is := is.New(t)
