@@ -26,7 +26,7 @@ func (s *stream) callOnOpen(onOpen func(*Response) Directive) Directive {
 // in memory, where a trace of the stack shows them as they are.
 type mark [2]uintptr
 
-func (s *stream) mark() mark { return mark{uintptr(unsafe.Pointer(s)), 0x7265717773} } // "reqws"
+func (s *stream) mark() mark { return mark{uintptr(unsafe.Pointer(s)), 0x72657177} } // "reqw"
 
 //go:noinline
 func (s *stream) runHandler(in Event, _ mark) Directive { return s.handler(in, s.resp) }
