@@ -138,66 +138,73 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 		return nil, errors.New("the query of the URL cannot be parsed")
 	}
 	req = req.Clone(ctx)
-	for _, name := range []string{"Authorization", amzDate, amzSecurityToken} {
-		if s.Presign == 0 || name != "Authorization" {
-			deleteHeader(req.Header, name)
-		}
-	}
+	deleteHeader(req.Header, amzDate)
+	deleteHeader(req.Header, amzSecurityToken)
 	req.Host = withoutPort(cmp.Or(req.Host, req.URL.Host), defaultPorts[req.URL.Scheme])
-
-	now := time.Now
-	if s.Time != nil {
-		now = s.Time
-	}
-	region := cmp.Or(s.Region, "us-east-1")
-	isS3 := slices.Contains(s3Services, s.Service)
-	signedPath, _, _ := strings.Cut(req.URL.RequestURI(), "?")
-	if !isS3 {
-		signedPath = normalizedPath(signedPath)
-	}
-	option := func(o *v4.SignerOptions) {
-		o.DisableURIPathEscaping = isS3
-		o.DisableHeaderHoisting = true
-		o.DisableSessionToken = s.TokenAfterSigning
-	}
-
 	if s.Presign > 0 {
-		for _, name := range signatureParams {
-			query.Del(name)
-		}
-		query.Set(amzExpires, strconv.FormatInt(int64(s.Presign/time.Second), 10))
-		if isS3 {
-			payload = "UNSIGNED-PAYLOAD"
-		}
-		toSign := signable(req, signedPath, query)
-		uri, _, err := signer.PresignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option)
-		if err != nil {
-			return nil, err
-		}
-		_, req.URL.RawQuery, _ = strings.Cut(uri, "?")
-		if s.TokenAfterSigning && creds.SessionToken != "" {
-			req.URL.RawQuery += "&" + amzSecurityToken + "=" + url.QueryEscape(creds.SessionToken)
-		}
-		return req, nil
+		return req, s.signQuery(signer, creds, req, query, payload)
 	}
+	return req, s.signHeader(signer, creds, req, query, payload)
+}
 
-	if isS3 {
+// signQuery puts the signature into the query of req.
+func (s SigV4) signQuery(signer *v4.Signer, creds aws.Credentials, req *http.Request, query url.Values, payload string) error {
+	for _, name := range signatureParams {
+		query.Del(name)
+	}
+	query.Set(amzExpires, strconv.FormatInt(int64(s.Presign/time.Second), 10))
+	if s.isS3() {
+		payload = "UNSIGNED-PAYLOAD"
+	}
+	uri, _, err := signer.PresignHTTP(req.Context(), creds, s.signable(req, query), payload, s.Service, s.region(), s.now(), s.options)
+	if err != nil {
+		return err
+	}
+	_, req.URL.RawQuery, _ = strings.Cut(uri, "?")
+	if s.TokenAfterSigning && creds.SessionToken != "" {
+		req.URL.RawQuery += "&" + amzSecurityToken + "=" + url.QueryEscape(creds.SessionToken)
+	}
+	return nil
+}
+
+// signHeader puts the signature into the headers of req.
+func (s SigV4) signHeader(signer *v4.Signer, creds aws.Credentials, req *http.Request, query url.Values, payload string) error {
+	deleteHeader(req.Header, "Authorization")
+	if s.isS3() {
 		req.Header.Set(amzContentSHA256, payload) // S3 asks for it
 	}
-	toSign := signable(req, signedPath, query)
-	if err := signer.SignHTTP(ctx, creds, toSign, payload, s.Service, region, now(), option); err != nil {
-		return nil, err
+	signed := s.signable(req, query)
+	if err := signer.SignHTTP(req.Context(), creds, signed, payload, s.Service, s.region(), s.now(), s.options); err != nil {
+		return err
 	}
 	for _, name := range []string{"Authorization", amzDate, amzSecurityToken} {
-		if values := toSign.Header[name]; values != nil {
+		if values := signed.Header[name]; values != nil {
 			req.Header[name] = values
 		}
 	}
-	req.URL.RawQuery = toSign.URL.RawQuery
+	req.URL.RawQuery = signed.URL.RawQuery
 	if s.TokenAfterSigning && creds.SessionToken != "" {
 		req.Header.Set(amzSecurityToken, creds.SessionToken)
 	}
-	return req, nil
+	return nil
+}
+
+func (s SigV4) isS3() bool { return slices.Contains(s3Services, s.Service) }
+
+func (s SigV4) region() string { return cmp.Or(s.Region, "us-east-1") }
+
+func (s SigV4) now() time.Time {
+	if s.Time != nil {
+		return s.Time()
+	}
+	return time.Now()
+}
+
+// options tells the signer how the service is signed.
+func (s SigV4) options(o *v4.SignerOptions) {
+	o.DisableURIPathEscaping = s.isS3()
+	o.DisableHeaderHoisting = true
+	o.DisableSessionToken = s.TokenAfterSigning
 }
 
 // normalizedPath takes the empty, "." and ".." segments out of a path as it is
@@ -212,12 +219,13 @@ func normalizedPath(sent string) string {
 
 // signable returns req as the signer is to see it: under http or https, with the
 // path and query to sign and without the headers that are not signed.
-func signable(req *http.Request, signedPath string, query url.Values) *http.Request {
-	// Opaque, since the signer takes a path in there as it is.
-	u := &url.URL{Scheme: "https", Opaque: "//" + signedPath, RawQuery: query.Encode()}
-	if req.URL.Scheme == "ws" || req.URL.Scheme == "http" {
-		u.Scheme = "http"
+func (s SigV4) signable(req *http.Request, query url.Values) *http.Request {
+	signedPath, _, _ := strings.Cut(req.URL.RequestURI(), "?")
+	if !s.isS3() {
+		signedPath = normalizedPath(signedPath)
 	}
+	// Opaque, since the signer takes a path in there as it is.
+	u := &url.URL{Scheme: asHTTP(req.URL.Scheme), Opaque: "//" + signedPath, RawQuery: query.Encode()}
 	return &http.Request{
 		Method: req.Method,
 		URL:    u,
@@ -252,8 +260,8 @@ func signedHeader(h http.Header) http.Header {
 	return signed
 }
 
-// payloadHash returns the SHA-256 of the body, which only a user's step can have
-// given the request.
+// payloadHash returns the SHA-256 of the body. It is read from a copy: the request's own
+// is still to be sent.
 func payloadHash(req *http.Request) (string, error) {
 	hash := sha256.New()
 	if req.Body != nil && req.Body != http.NoBody {

@@ -107,7 +107,7 @@ func retry(c *config) Step {
 				}
 				c.logRetry(a, resp, err, delay)
 				if resp != nil {
-					closeBody(resp)
+					_ = resp.Body.Close()
 				}
 				if ctxErr := sleep(ctx, delay); ctxErr != nil {
 					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))

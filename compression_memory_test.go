@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -37,15 +38,27 @@ type canned struct {
 	rest       []byte
 	open       bool
 	wrote      chan struct{}
+	late       chan struct{} // has an element when the read deadline has passed, for one Read
+}
+
+func newCanned(extensions string) *canned {
+	return &canned{
+		extensions: extensions,
+		in:         make(chan []byte, 1), wrote: make(chan struct{}, 1), late: make(chan struct{}, 1),
+	}
 }
 
 func (c *canned) Read(p []byte) (int, error) {
 	for len(c.rest) == 0 {
-		more, ok := <-c.in
-		if !ok {
-			return 0, io.EOF
+		select {
+		case more, ok := <-c.in:
+			if !ok {
+				return 0, io.EOF
+			}
+			c.rest = more
+		case <-c.late:
+			return 0, os.ErrDeadlineExceeded
 		}
-		c.rest = more
 	}
 	n := copy(p, c.rest)
 	c.rest = c.rest[n:]
@@ -71,8 +84,24 @@ func dialling(c net.Conn) func(context.Context, string, string) (net.Conn, error
 	return func(context.Context, string, string) (net.Conn, error) { return c, nil }
 }
 
-func (*canned) Close() error                     { return nil }
-func (*canned) SetReadDeadline(time.Time) error  { return nil }
+func (*canned) Close() error { return nil }
+
+// SetReadDeadline knows two deadlines: none, and one that has passed.
+func (c *canned) SetReadDeadline(t time.Time) error {
+	select {
+	case <-c.late:
+	default:
+	}
+	if t.IsZero() || time.Now().Before(t) {
+		return nil
+	}
+	select {
+	case c.late <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
 func (*canned) SetWriteDeadline(time.Time) error { return nil }
 
 // A compressed message in and a compressed reply out allocate nothing.
@@ -84,7 +113,7 @@ func TestCompressionAllocates(t *testing.T) {
 		for _, size := range []int{200, 1000, 50_000} {
 			t.Run(fmt.Sprint(extensions, " ", size), func(t *testing.T) {
 				is := is.New(t)
-				c := &canned{extensions: extensions, in: make(chan []byte, 1), wrote: make(chan struct{}, 1)}
+				c := newCanned(extensions)
 				text := reqwstest.Text(prose(1, size))
 				stream := []reqwstest.Frame{reqwstest.Deflate(text)}
 				if extensions == deflate { // from the second on each refers to the one before, and they are alike

@@ -19,12 +19,13 @@ func cookies(c *config) Step {
 				addCookies(req, found)
 			}
 			resp, err := next.RoundTrip(req)
-			if err == nil && resp != nil {
-				if set := resp.Cookies(); len(set) > 0 {
-					c.jar.SetCookies(u, set)
-				}
+			if err != nil {
+				return nil, err
 			}
-			return resp, err
+			if set := resp.Cookies(); len(set) > 0 {
+				c.jar.SetCookies(u, set)
+			}
+			return resp, nil
 		})
 	}
 }
@@ -43,11 +44,6 @@ func addCookies(req *http.Request, found []*http.Cookie) {
 // httpURL is u as cookie jars know it: with http for ws and https for wss.
 func httpURL(u *url.URL) *url.URL {
 	c := cloneURL(u)
-	switch c.Scheme {
-	case "ws":
-		c.Scheme = "http"
-	case "wss":
-		c.Scheme = "https"
-	}
+	c.Scheme = asHTTP(c.Scheme)
 	return c
 }

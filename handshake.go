@@ -266,7 +266,7 @@ func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Resp
 func (h *handshake) request(ctx context.Context, req *http.Request) *http.Request {
 	out := req.Clone(ctx)
 	out.Method, out.Body, out.GetBody, out.ContentLength = http.MethodGet, nil, nil, 0
-	out.URL.Scheme = map[string]string{"ws": "http", "wss": "https"}[req.URL.Scheme]
+	out.URL.Scheme = asHTTP(req.URL.Scheme)
 	out.URL.User, out.URL.Fragment, out.URL.RawFragment = nil, "", ""
 	if out.Header == nil {
 		out.Header = make(http.Header)

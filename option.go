@@ -232,16 +232,9 @@ func checked[T any](name string, v T, check func(T) error, set func(*config, T))
 	}}
 }
 
-func notNegative(d time.Duration) error {
-	if d < 0 {
-		return fmt.Errorf("%v is negative", d)
-	}
-	return nil
-}
-
-func countNotNegative(n int) error {
+func notNegative[N int | time.Duration](n N) error {
 	if n < 0 {
-		return fmt.Errorf("%d is negative", n)
+		return fmt.Errorf("%v is negative", n)
 	}
 	return nil
 }
@@ -641,7 +634,7 @@ func RedirectTrusted(trusted bool) Option {
 // MaxRedirects sets how many redirects are followed before the execution fails
 // with [ErrTooManyRedirects]; the default is 10.
 func MaxRedirects(n int) Option {
-	return checked("MaxRedirects", n, countNotNegative, func(c *config, n int) { c.maxRedirects = n })
+	return checked("MaxRedirects", n, notNegative[int], func(c *config, n int) { c.maxRedirects = n })
 }
 
 // RedirectLogLevel sets the level of the line that each redirect logs; the

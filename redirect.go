@@ -55,7 +55,7 @@ func followRedirects(c *config) Step {
 				if err != nil || c.noRedirect || !isRedirect(resp) {
 					return resp, err
 				}
-				closeBody(resp)
+				_ = resp.Body.Close()
 				to, err := c.follow(h, resp)
 				if err != nil {
 					return nil, fail("redirect", h.url, err)
@@ -79,12 +79,6 @@ func isRedirect(resp *http.Response) bool {
 		return resp.Header.Get("Location") != ""
 	}
 	return false
-}
-
-func closeBody(resp *http.Response) {
-	if resp.Body != nil {
-		resp.Body.Close()
-	}
 }
 
 // follow returns the hop that the answer to h leads to.
@@ -123,14 +117,10 @@ func (h *hop) resolve(location string) (*url.URL, error) {
 		return nil, err
 	}
 	u := h.url.ResolveReference(loc)
-	ws := map[string]string{"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-	plain := map[string]string{"http": "http", "https": "https"}
 	if isWebSocket(h.origin) {
-		u.Scheme = ws[u.Scheme]
-	} else {
-		u.Scheme = plain[u.Scheme]
+		u.Scheme = asWebSocket(u.Scheme)
 	}
-	if u.Scheme == "" {
+	if defaultPorts[u.Scheme] == "" || isWebSocket(u) != isWebSocket(h.origin) {
 		return nil, errors.New("the Location has a scheme that cannot be followed")
 	}
 	if err := normalize(u); err != nil {
@@ -189,10 +179,7 @@ func isTLS(u *url.URL) bool { return u.Scheme == "wss" || u.Scheme == "https" }
 
 // origin names scheme, host and port, with ws as http and wss as https.
 func origin(u *url.URL) string {
-	scheme := "http"
-	if isTLS(u) {
-		scheme = "https"
-	}
+	scheme := asHTTP(u.Scheme)
 	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPorts[scheme])
 }
 

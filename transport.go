@@ -81,7 +81,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	opens := strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
 	if opens {
 		shown := *req.URL
-		shown.Scheme = map[string]string{"http": "ws", "https": "wss"}[shown.Scheme]
+		shown.Scheme = asWebSocket(shown.Scheme)
 		way.url = &shown
 	}
 	way.enter(phaseProxy)

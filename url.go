@@ -57,7 +57,7 @@ func (c *config) resolve() (u *url.URL, pattern string, err error) {
 	}
 	u.RawQuery = joinQuery(ref.query, c.query())
 	if c.dials {
-		u.Scheme = cmp.Or(map[string]string{"http": "ws", "https": "wss"}[u.Scheme], u.Scheme)
+		u.Scheme = asWebSocket(u.Scheme)
 	}
 	if err := normalize(u); err != nil {
 		return u, "", fmt.Errorf("option %s: %w", ref.from, err)
@@ -206,6 +206,16 @@ func cloneURL(u *url.URL) *url.URL {
 }
 
 func isWebSocket(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }
+
+// asHTTP is a scheme as HTTP knows it; all but ws and wss stay as they are.
+func asHTTP(scheme string) string {
+	return cmp.Or(map[string]string{"ws": "http", "wss": "https"}[scheme], scheme)
+}
+
+// asWebSocket is the other way round.
+func asWebSocket(scheme string) string {
+	return cmp.Or(map[string]string{"http": "ws", "https": "wss"}[scheme], scheme)
+}
 
 // escapeBytes percent-encodes the bytes that allowed does not take.
 func escapeBytes(s string, allowed func(byte) bool) string {

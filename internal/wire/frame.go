@@ -56,7 +56,6 @@ type Frame struct {
 type Error struct {
 	Code   uint16 // what the connection is to be closed with: 1002, 1007 or 1009
 	Reason string // names what was wrong; fits a close frame
-	TooBig bool   // a message above the limit
 }
 
 func (e *Error) Error() string { return e.Reason }
@@ -70,7 +69,7 @@ func badText() *Error { return badData("text is not UTF-8") }
 func badData(reason string) *Error { return &Error{Code: CodeInvalidData, Reason: reason} }
 
 func tooBig(limit int) *Error {
-	return &Error{Code: CodeTooBig, Reason: fmt.Sprintf("message above the limit of %d bytes", limit), TooBig: true}
+	return &Error{Code: CodeTooBig, Reason: fmt.Sprintf("message above the limit of %d bytes", limit)}
 }
 
 // ValidCloseCode reports whether a close frame may carry code: RFC 6455 section 7.4 and the
