@@ -74,7 +74,7 @@ func (s *stream) serveBody() error {
 			d := s.call(Event{Frames: frames})
 			switch {
 			case d.Err() != nil:
-				s.failWith(d.Err())
+				s.halted = true
 				return d.Err()
 			case d.replies():
 				return errPlainReply

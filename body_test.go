@@ -104,10 +104,10 @@ func TestPlainBodyWithinAnySize(t *testing.T) {
 	}
 }
 
-// A body that does not end is cancelled by Halt, Close, CloseNow and the end of
-// ctx.
+// A body that does not end is cancelled by Halt, Fail, Close, CloseNow and the end of
+// ctx. The handler is not told of an end that it began.
 func TestPlainBodyIsCancelled(t *testing.T) {
-	for _, end := range []string{"halt", "close", "close inside", "close now", "ctx"} {
+	for _, end := range []string{"halt", "fail", "close", "close inside", "close now", "ctx"} {
 		t.Run(end, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
@@ -128,6 +128,8 @@ func TestPlainBodyIsCancelled(t *testing.T) {
 				switch end {
 				case "halt":
 					return reqws.Halt()
+				case "fail":
+					return reqws.Fail(why)
 				case "close inside":
 					is.NoErr(resp.Close(1000, ""))
 				}
@@ -138,6 +140,8 @@ func TestPlainBodyIsCancelled(t *testing.T) {
 			<-first
 			want := error(nil)
 			switch end {
+			case "fail":
+				want = why
 			case "close":
 				is.NoErr(resp.Close(1000, ""))
 			case "close now":
@@ -153,7 +157,7 @@ func TestPlainBodyIsCancelled(t *testing.T) {
 				is.True(errors.Is(err, why))
 			}
 			is.Equal(w.frames(), []string{`chunk "first"`})
-			is.Equal(len(w.errs) == 1, want != nil)
+			is.Equal(len(w.errs) == 1, end == "close now" || end == "ctx")
 		})
 	}
 }
