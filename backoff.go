@@ -25,9 +25,10 @@ type RetryMode uint8
 
 const (
 	// SafeTransient tries GET and HEAD again, and handshakes, which are GETs: on
-	// the statuses 408, 429, 500, 502, 503 and 504, on timeouts, and on connections
-	// that were refused, or closed or reset before an answer came. TLS and DNS
-	// failures, answers that break the protocol and the end of the ctx are final.
+	// the statuses 408, 429, 500, 502, 503 and 504, of the server or of a proxy, on
+	// timeouts, and on connections that were refused, or closed or reset before an
+	// answer came. TLS and DNS failures, answers that break the protocol and the end of
+	// the ctx are final.
 	SafeTransient RetryMode = iota
 	// Transient does so with any method.
 	Transient

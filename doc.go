@@ -76,6 +76,31 @@
 // arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
 // with the close code that RFC 6455 asks for.
 //
+// # What is bounded
+//
+// Of what a peer sends, and of what it does not take, only so much is held, and only so
+// long is waited:
+//
+//	what                      bound                          what happens then
+//	a slow handler            none                           nothing is read or answered meanwhile: the
+//	                                                         socket fills, and the peer has to wait
+//	a full mailbox            none                           the same; pings of the batch are answered
+//	a slow Receive            256 KiB and a batch            the same, until Receive is called
+//	a batch                   512 frames; 72 KiB beside      the rest is the next batch
+//	                          one larger message
+//	a message                 MaxMessageSize, inflated       close code 1009, ErrMessageTooBig
+//	a flood of pings          one pong waits while others    the latest is answered, which answers those
+//	                          write                          before it (RFC 6455, section 5.5.3)
+//	a peer that takes none    WriteTimeout                   os.ErrDeadlineExceeded; the ctx of a Send
+//	of what is sent                                          may end that Send before
+//	connecting                ConnectTimeout, each attempt   context.DeadlineExceeded, tried again
+//	the head of an answer     1 MiB                          an error
+//	a refusal's body          1 MiB, one second              it is cut short
+//	a plain answer's body     MaxMessageSize in Body, no     ErrMessageTooBig
+//	                          bound to a handler or mailbox
+//	the end of a stream       CloseTimeout                   the connection is closed
+//	retries, redirects        MaxRetries, MaxRedirects       the last failure, ErrTooManyRedirects
+//
 // # How a stream ends
 //
 // In good order it ends with a closing handshake (RFC 6455, section 7). [Halt] and
@@ -87,8 +112,8 @@
 //
 // Otherwise it breaks: the connection is lost, a side breaks the protocol,
 // [Response.CloseNow] is called, or the ctx of Do or Run ends, which sends a close
-// frame with code 1001 and does not wait for the answer. What had arrived before is
-// delivered before the error.
+// frame with code 1001 and does not wait for the answer. What had arrived before a
+// connection was lost is delivered before the error.
 //
 // [Request.Run] and [Response.Wait] then return
 //
@@ -114,14 +139,14 @@
 // [ErrMessageTooBig], [ErrPeerUnresponsive], [ErrUnknownMessage], [ErrClosed], and those
 // of context and syscall. Those for errors.As are
 //
-//   - [*HTTPError], a handshake that the server refused, or with [RaiseErrors] the
-//     status of a plain HTTP answer: status, headers, and the start of the body; with
-//     [ReturnErrors] Do returns a Response in its place;
+//   - [*HTTPError], a handshake that the server refused, or, from Run and with
+//     [RaiseErrors] from Do, a plain HTTP status of 400 and above: status, headers, and
+//     the start of the body; with [ReturnErrors] Do returns a Response in its place;
 //   - [*ProxyError], the same of a proxy that refused to go on to the server;
 //   - [*ProtocolError], what must not be sent or received (RFC 6455, RFC 7692), with
 //     its close code;
 //   - websocket.CloseError of github.com/coder/websocket, the peer's close frame.
 //
-// Each says in which phase something failed and for which URL, without its query,
-// and never holds a credential.
+// Each names the option that is wrong, or the phase in which something failed and the
+// URL without its query, and never holds a credential.
 package reqws

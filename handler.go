@@ -137,15 +137,15 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s %q%s", kind, shown, more)
 }
 
-// Event is what a [Handler] gets: a batch of frames, or why the stream broke.
+// Event is what a [Handler] gets: a batch of frames, or why the stream ended.
 type Event struct {
 	// Frames holds what has arrived together, in order, one frame at least where
 	// Err is nil. The slice and the Data in it are valid until the handler returns.
 	Frames []Frame
 	// Err says why the stream ended. Then there are no Frames, and nothing comes
-	// after it, whatever the handler answers; with [Fail] it chooses another error for Run and
-	// Wait. A clean end has no such event, nor has one that the handler began with [Halt] or
-	// Fail.
+	// after it, whatever the handler answers; an answer of [Fail] gives Run and Wait another
+	// error. A clean end has no such event, nor has one that the handler began with [Halt]
+	// or Fail.
 	Err error
 }
 

@@ -27,8 +27,8 @@ import (
 // page lists them in their groups.
 //
 // Given twice, the later one stands; of [Header], [Headers] and [Params] that holds
-// name by name, while [Param], [Use] and [UseOuter] add. A bad value is reported by Do, Run and
-// Dial as an error that names the option. The zero Option does nothing.
+// name by name, while [Param], [Wrap], [Use] and [UseOuter] add. A bad value is reported
+// by Do, Run and Dial as an error that names the option. The zero Option does nothing.
 type Option struct {
 	name  string
 	apply func(*config) error
@@ -548,10 +548,10 @@ func Into(h Handler) Option {
 }
 
 // IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
-// goroutine, which waits while ch is full. The channel is the caller's: it is
-// never closed here, and may serve many streams. The last message of each Response that
-// Do returns has Err set, whatever ends it: io.EOF after a clean end, the
-// [*HTTPError] where the handshake was refused.
+// goroutine, which reads nothing while it waits for room in ch. The channel is the
+// caller's: it is never closed here, and may serve many streams. The last message of
+// each Response that Do returns has Err set, whatever ends it: io.EOF after a clean
+// end, the [*HTTPError] where the handshake was refused.
 func IntoMailbox(ch chan<- Message) Option {
 	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
 		if ch == nil {
@@ -656,8 +656,8 @@ const (
 // HTTPErrors says what [Request.Do] makes of a refused handshake, and of a plain
 // HTTP answer of 400 and above: a [Response] ([ReturnErrors]) or an [*HTTPError]
 // ([RaiseErrors]). The default is RaiseErrors for ws and wss, and ReturnErrors for
-// http and https. Send, Receive and Wait of a Response that is a refusal return the
-// same [*HTTPError]. Run and Dial always do.
+// http and https. Send, Receive and Wait of a Response that is a refused handshake
+// return the same [*HTTPError]. Run and Dial return it whatever this option says.
 func HTTPErrors(m HTTPErrorMode) Option {
 	return checked("HTTPErrors", m, func(m HTTPErrorMode) error {
 		if m != ReturnErrors && m != RaiseErrors {
@@ -858,8 +858,9 @@ func Compression(m websocket.CompressionMode) Option {
 
 // Transport sets what performs the HTTP exchange in place of this package's own
 // dialing: the options of the group connect (see the package page) then have no
-// effect, but for [ConnectTimeout] and [Compression]. It gets http and https URLs, and the body of a 101 must be an
-// io.ReadWriteCloser, as net/http's Transport makes it. nil restores the default.
+// effect, but for [ConnectTimeout] and [Compression]. It gets http and https URLs, and
+// the body of a 101 must be an io.ReadWriteCloser, as net/http's Transport makes it. nil
+// restores the default.
 func Transport(rt http.RoundTripper) Option {
 	return option("Transport", func(c *config) { c.transport = rt })
 }
@@ -867,17 +868,17 @@ func Transport(rt http.RoundTripper) Option {
 // Life
 
 // WriteTimeout bounds how long the peer may take no bytes at all while frames
-// wait to be written; then the stream breaks. A peer that takes a few now and then
-// is slow, not stuck. The default is 30s; 0 means no limit. Over a [Transport] progress
-// is seen in steps of 4 KiB.
+// wait to be written; then the stream breaks with os.ErrDeadlineExceeded. A peer that
+// takes a few now and then is slow, not stuck. The default is 30s; 0 means no limit. Over
+// a [Transport] progress is seen in steps of 4 KiB.
 func WriteTimeout(d time.Duration) Option {
 	return checked("WriteTimeout", d, notNegative, func(c *config, d time.Duration) { c.writeTimeout = d })
 }
 
 // CloseTimeout bounds how long the end of a stream takes once it began: for what is
 // being written, for the peer's close frame, and then for the peer's end of the
-// connection (RFC 6455, section 7.1.1). The default is 5s, and 0 does not wait: then what was
-// sent last may be lost.
+// connection (RFC 6455, section 7.1.1). The default is 5s. 0 does not wait: then no answer
+// to a close frame is asked for, and what was sent last may be lost.
 func CloseTimeout(d time.Duration) Option {
 	return checked("CloseTimeout", d, notNegative, func(c *config, d time.Duration) { c.closeTimeout = d })
 }

@@ -75,10 +75,10 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 // closed without waiting for the peer's; the stream then ends with the error of ctx. For
 // any other goodbye call [Response.Close] before ctx ends.
 //
-// A handshake that the server refused is an [*HTTPError], unless [HTTPErrors] says
-// otherwise. The plain answer to an http or https URL is a Response whatever its
-// status; it has its whole body in Body, or hands it to the handler or mailbox in frames
-// of [KindChunk].
+// A handshake that the server refused is an [*HTTPError], and the plain answer to an
+// http or https URL a Response whatever its status, unless [HTTPErrors] says otherwise.
+// A plain answer has its whole body in Body, or hands it to the handler or mailbox in
+// frames of [KindChunk].
 func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	c := r.c.with(opts)
 	s, resp, err := c.execute(ctx, false)
@@ -93,7 +93,8 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 
 // Run is [Request.Do], and then the stream's loop in the caller's goroutine: it
 // returns what [Response.Wait] would, which the package page lists. It needs [Into] or
-// [IntoMailbox]. A refusal is an [*HTTPError].
+// [IntoMailbox]. A refusal is an [*HTTPError], and so is a plain HTTP status of 400 and
+// above.
 func (r *Request) Run(ctx context.Context, opts ...Option) error {
 	c := r.c.with(opts)
 	if c.handler == nil && c.mailbox == nil {
