@@ -58,17 +58,7 @@ func (g *guarded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Upgrade") == "":
 		io.WriteString(w, "plain")
 	default:
-		conn, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer conn.CloseNow()
-		for {
-			kind, data, err := conn.Read(r.Context())
-			if err != nil || conn.Write(r.Context(), kind, data) != nil {
-				return
-			}
-		}
+		accept(w, r)
 	}
 }
 
@@ -173,23 +163,40 @@ func TestDigestWithoutChallenge(t *testing.T) {
 	is.Equal(refused.StatusCode, http.StatusUnauthorized)
 }
 
-// Each attempt and each hop computes the credentials for what it asks for.
+// Each attempt and each hop computes the credentials for what it asks for. Under Auth the
+// challenge of another origin is not answered.
 func TestDigestAgain(t *testing.T) {
-	is := is.New(t)
-	g := newGuarded(t, false)
-	n := 0
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if n++; n == 1 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		http.Redirect(w, r, g.URL+"/there", http.StatusTemporaryRedirect)
-	}))
-	defer front.Close()
-	resp, err := reqws.New(reqws.URL("ws"+strings.TrimPrefix(front.URL, "http")), at1ms, reqws.Use(anew("canary"))).Do(t.Context())
-	is.NoErr(err)
-	is.Equal(g.answers(), []string{"401 0", "200 1"})
-	echo(t, resp)
+	for _, c := range []struct {
+		name   string
+		option reqws.Option
+		want   []string
+	}{
+		{"Use", reqws.Use(anew("canary")), []string{"401 0", "200 1"}},
+		{"Auth", reqws.Auth(anew("canary")), []string{"401 0"}},
+		{"Auth, trusted", reqws.Options(reqws.Auth(anew("canary")), reqws.RedirectTrusted(true)), []string{"401 0", "200 1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			is := is.New(t)
+			g := newGuarded(t, false)
+			n := 0
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if n++; n == 1 {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				http.Redirect(w, r, g.URL+"/there", http.StatusTemporaryRedirect)
+			}))
+			defer front.Close()
+			resp, err := reqws.New(reqws.URL("ws"+strings.TrimPrefix(front.URL, "http")), at1ms, c.option).Do(t.Context())
+			is.Equal(g.answers(), c.want)
+			if len(c.want) == 1 {
+				is.True(err != nil)
+				return
+			}
+			is.NoErr(err)
+			echo(t, resp)
+		})
+	}
 }
 
 // What a Transport keeps of the challenge saves a handshake for the next stream, until the server wants a new one.

@@ -62,20 +62,25 @@ func newServer(t *testing.T, refuse ...int) *server {
 			w.Write([]byte("plain"))
 			return
 		}
-		conn, err := websocket.Accept(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer conn.CloseNow()
-		for {
-			kind, data, err := conn.Read(r.Context())
-			if err != nil || conn.Write(r.Context(), kind, data) != nil {
-				return
-			}
-		}
+		accept(w, r)
 	}))
 	t.Cleanup(s.Close)
 	return s
+}
+
+// accept opens a WebSocket and sends back what comes.
+func accept(w http.ResponseWriter, r *http.Request) {
+	conn, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		return
+	}
+	defer conn.CloseNow()
+	for {
+		kind, data, err := conn.Read(r.Context())
+		if err != nil || conn.Write(r.Context(), kind, data) != nil {
+			return
+		}
+	}
 }
 
 // echo sends a message, gets it back and closes.
