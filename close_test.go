@@ -248,14 +248,14 @@ func TestThePeerClosesDuringABlockedReply(t *testing.T) {
 						if behind {
 							<-sending
 						}
-						return reqws.Cont(reqws.Binary(make([]byte, 32<<20)))
+						return reqws.Cont(reqws.Binary(make([]byte, 12<<20)))
 					}
 					resp, err := to(srv, reqws.CloseTimeout(100*time.Millisecond), reqws.WriteTimeout(time.Hour)).Do(t.Context(), reqws.Into(handler))
 					is.NoErr(err)
 					if behind {
 						go func() {
 							close(sending)
-							_ = resp.Send(context.Background(), reqws.Binary(make([]byte, 32<<20)))
+							_ = resp.Send(context.Background(), reqws.Binary(make([]byte, 12<<20)))
 						}()
 					}
 					err = resp.Wait()

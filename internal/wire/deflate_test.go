@@ -89,7 +89,7 @@ func TestDeflateShares(t *testing.T) {
 		is := is.New(t)
 		rnd := rand.New(rand.NewPCG(4, 5))
 		sides := append(open(1), open(2)...)
-		for range 2000 {
+		for range 800 {
 			is.NoErr(send(sides[rnd.IntN(len(sides))]))
 		}
 	})
@@ -99,7 +99,7 @@ func TestDeflateShares(t *testing.T) {
 		sides := append(open(1), open(2)...)
 		for _, s := range sides {
 			go func() {
-				for range 60 {
+				for range 25 {
 					if err := send(s); err != nil {
 						errs <- err
 						return

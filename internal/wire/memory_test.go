@@ -40,8 +40,8 @@ func TestReaderHoldsLittle(t *testing.T) {
 		allowance int
 	}{
 		{"of 1 KiB", bombs(2000, 1<<10), 1 << 10, 0},
-		{"of 100 KiB", bombs(150, 100<<10), 100 << 10, 4 * 100 << 10},
-		{"of 1 MiB", bombs(40, 1<<20), 1 << 20, 4 << 20},
+		{"of 100 KiB", bombs(80, 100<<10), 100 << 10, 4 * 100 << 10},
+		{"of 512 KiB", bombs(32, 512<<10), 512 << 10, 2 << 20},
 		{"plain, of 1 KiB", strings.Repeat(frame(0x82, long), 1000), 1 << 10, 0},
 	} {
 		for _, takeover := range []bool{false, true} {
@@ -59,7 +59,7 @@ func TestReaderHoldsLittle(t *testing.T) {
 					}
 					space := r.Space()
 					is.True(!after || len(space) <= mostAhead+c.size)
-					n := copy(space, in[:min(len(in), max(500, len(in)-len(c.in)))])
+					n := copy(space, in[:min(len(in), max(200, len(in)-len(c.in)))])
 					r.Filled(n)
 					in = in[n:]
 					for n = 1; n > 0; {
