@@ -81,8 +81,8 @@ func noteAttempt(req *http.Request) {
 	}
 }
 
-// retry is the outermost step: it runs all others again where a failure may
-// pass.
+// retry is the step around all others but those of [UseOuter]: it runs them again
+// where a failure may pass.
 func retry(c *config) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {

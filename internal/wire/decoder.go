@@ -459,16 +459,7 @@ func build(table []code, root uint, lengths []uint8, symbols []code) bool {
 		if used > 1 || used == 1 && count[1] == 0 {
 			return false
 		}
-		for i := range 1 << root {
-			table[i] = isBad | 1
-		}
-		if used == 1 {
-			for i, n := range lengths {
-				for j := 0; n > 0 && j < 1<<root; j += 2 {
-					table[j] = symbols[i] | 1
-				}
-			}
-		}
+		buildSparse(table[:1<<root], lengths, symbols)
 		return true
 	}
 
@@ -521,6 +512,18 @@ func build(table []code, root uint, lengths []uint8, symbols []code) bool {
 		}
 	}
 	return true
+}
+
+// buildSparse makes the table of a code that has one symbol, of one bit, or none.
+func buildSparse(table []code, lengths []uint8, symbols []code) {
+	for i := range table {
+		table[i] = isBad | 1
+	}
+	for i, n := range lengths {
+		for j := 0; n > 0 && j < len(table); j += 2 {
+			table[j] = symbols[i] | 1
+		}
+	}
 }
 
 // following adds one to word, n bits whose highest comes first. After the last it returns 0.
