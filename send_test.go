@@ -518,9 +518,10 @@ func TestSendCutOffOverTLS(t *testing.T) {
 	srv := reqwstest.NewTLS(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
 	resp, err := to(srv).Do(t.Context())
 	is.NoErr(err)
+	large := reqws.Binary(make([]byte, 32<<20)) // making it may take longer than ctx has
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = resp.Send(ctx, reqws.Binary(make([]byte, 32<<20)))
+	err = resp.Send(ctx, large)
 	is.True(errors.Is(err, context.DeadlineExceeded))
 	is.True(strings.Contains(err.Error(), "cut off"))
 	is.True(strings.Contains(resp.Wait().Error(), "cut off"))
@@ -742,9 +743,10 @@ func TestSendToAStalledSocket(t *testing.T) {
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
 	resp, err := to(srv).Do(t.Context())
 	is.NoErr(err)
+	large := reqws.Binary(make([]byte, 32<<20)) // making it may take longer than ctx has
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err = resp.Send(ctx, reqws.Binary(make([]byte, 32<<20)))
+	err = resp.Send(ctx, large)
 	is.True(errors.Is(err, context.DeadlineExceeded))
 	is.True(strings.Contains(err.Error(), "cut off"))
 	is.True(resp.Wait() != nil)
