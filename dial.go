@@ -168,7 +168,7 @@ func (t *trip) traceLookup(ctx context.Context) context.Context {
 // dial opens one network connection.
 func (t *transport) dial(ctx context.Context, addr string) (net.Conn, error) {
 	conn, err := t.dialContext(ctx, "tcp", addr)
-	if err == nil && conn == nil {
+	if err == nil && isNil(conn) {
 		err = errors.New("DialContext returned neither a connection nor an error")
 	}
 	return conn, err

@@ -607,7 +607,7 @@ func (c *config) lend(a *answer) (*websocket.Conn, error) {
 		header["Sec-Websocket-Extensions"] = h.extensions
 		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: header, Body: lent}, nil
 	})
-	client, _, err := websocket.Dial(context.Background(), "ws://"+a.url.Host, &websocket.DialOptions{
+	client, _, err := websocket.Dial(context.Background(), "ws://lent", &websocket.DialOptions{
 		HTTPClient:      &http.Client{Transport: answer},
 		Subprotocols:    h.offered,
 		CompressionMode: c.compression,

@@ -212,6 +212,34 @@ func TestARefusedHandshake(t *testing.T) {
 	}
 }
 
+// A refusal counts, whatever its headers say of how long the body is.
+func TestARefusalOfNoKnownLength(t *testing.T) {
+	for _, says := range []string{
+		"Content-Length: secret", "Content-Length: 1\r\nContent-Length: 2", "Content-Length: 99999999999999999999",
+		"Transfer-Encoding: identity", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: secret",
+	} {
+		for name, way := range ways {
+			t.Run(says+"/"+name, func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				answer := reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\n" + says + "\r\n\r\nno room")
+				srv := reqwstest.New(t, reqwstest.Script(answer).Times(2))
+				err := way(t.Context(), to(srv, reqws.URL(srv.URL)))
+				var he *reqws.HTTPError
+				is.True(errors.As(err, &he))
+				is.Equal(he.StatusCode, 403)
+				is.True(strings.HasSuffix(err.Error(), ": refused with status 403 Forbidden: no room"))
+
+				err = way(t.Context(), to(srv, reqws.URL("ws://example.com/"), reqws.ProxyURL(strings.Replace(srv.URL, "ws", "http", 1))))
+				var pe *reqws.ProxyError
+				is.True(errors.As(err, &pe))
+				is.Equal(pe.StatusCode, 403)
+				is.Equal(string(pe.Body), "no room")
+			})
+		}
+	}
+}
+
 // Of a refusal's body the first 1 MiB are kept.
 func TestTheBodyOfARefusalIsBounded(t *testing.T) {
 	tidy(t)
@@ -266,8 +294,6 @@ func TestAWrongAnswer(t *testing.T) {
 		{"a long parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; secret-" + strings.Repeat("x", 30))), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
 		{"a line that is no header", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nSet-Cookie session=secret\r\n\r\n"), "malformed header line", nil},
 		{"a first line that is none", reqwstest.RawResponse("HTTP/1.1 secret\r\n\r\n"), "first line", nil},
-		{"a Content-Length that is none", reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: secret\r\n\r\n"), "Content-Length", nil},
-		{"two Content-Lengths", reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "Content-Length", nil},
 		{"HTTP/2 in words", reqwstest.RawResponse("HTTP/2.0 200 OK\r\n\r\n"), "not HTTP/1.1", nil},
 		{"a 101 in HTTP/2", reqwstest.RawResponse("HTTP/2.0 101 Switching Protocols\r\n\r\n"), "not HTTP/1.1", nil},
 		{"nothing", reqwstest.RawResponse(""), "closed", nil},
@@ -773,6 +799,31 @@ func TestDial(t *testing.T) {
 	is.NoErr(conn.Close(websocket.StatusNormalClosure, "done"))
 	<-done
 	is.True(errors.Is(resp.Send(t.Context(), reqws.Text("x")), reqws.ErrClosed)) // the Conn has the stream
+}
+
+// A host that a URL has to write in another way is dialled as any.
+func TestDialOfAnAddressWithAZone(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectText("hi")))
+	conn, _, err := reqws.New(reqws.URL("ws://[fe80::1%25eth0]:81/"), reqws.DialContext(srv.DialContext)).Dial(t.Context())
+	is.NoErr(err)
+	defer conn.CloseNow()
+	is.NoErr(conn.Write(t.Context(), websocket.MessageText, []byte("hi")))
+}
+
+// A DialContext that returns a nil pointer returned no connection.
+func TestDialContextThatReturnsNothing(t *testing.T) {
+	for name, way := range ways {
+		for _, conn := range []net.Conn{nil, (*net.TCPConn)(nil)} {
+			t.Run(name, func(t *testing.T) {
+				is := is.New(t)
+				err := way(t.Context(), reqws.New(reqws.URL("wss://example.com/"), reqws.Proxy(nil), reqws.DialContext(func(context.Context, string, string) (net.Conn, error) {
+					return conn, nil
+				})))
+				is.Equal(err.Error(), "reqws: dial: wss://example.com/: DialContext returned neither a connection nor an error")
+			})
+		}
+	}
 }
 
 // The end of the ctx that Dial was given does not end a connection through the

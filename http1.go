@@ -25,7 +25,6 @@ var (
 	errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
 	errNotHTTP    = errors.New("the answer is not HTTP/1.1: its first line is malformed")
 	errBadHeader  = errors.New("the answer has a malformed header line")
-	errBadLength  = errors.New("the answer has a Content-Length or Transfer-Encoding that is not valid")
 	errSpeaksTLS  = errors.New("the peer answered in TLS")
 	errSpeaksH2   = errors.New("the peer answered in HTTP/2")
 )
@@ -142,7 +141,7 @@ func (r *answerReader) head(req *http.Request) (*http.Response, error) {
 		case resp.StatusCode/100 == 2 && req.Method == http.MethodConnect, resp.StatusCode == http.StatusSwitchingProtocols && req.Method != http.MethodConnect:
 			return resp, nil
 		case resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols:
-			return r.withBody(r.text[start:], req)
+			return r.withBody(resp, r.text[start:]), nil
 		}
 	}
 }
@@ -225,15 +224,17 @@ func parseStatusLine(line string) (*http.Response, bool) {
 	}, ok && major == 1 && err == nil && len(digits) == 3
 }
 
-// withBody reads the answer that text is the head of with what its headers say of
+// withBody returns the answer that text is the head of with what its headers say of
 // its body, which follows. Where an answer opens a connection they say nothing (RFC
-// 9110, section 9.3.6; RFC 9112, section 6.3).
-func (r *answerReader) withBody(text []byte, req *http.Request) (*http.Response, error) {
-	resp, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(text), r.Reader)), req)
+// 9110, section 9.3.6; RFC 9112, section 6.3). Where they say what cannot be, the
+// status still counts, and the body goes on to the end of the connection.
+func (r *answerReader) withBody(resp *http.Response, text []byte) *http.Response {
+	whole, err := http.ReadResponse(bufio.NewReader(io.MultiReader(bytes.NewReader(text), r.Reader)), resp.Request)
 	if err != nil {
-		return nil, errBadLength
+		resp.Body = io.NopCloser(r.Reader)
+		return resp
 	}
-	return resp, nil
+	return whole
 }
 
 // explainLoss says what the end of a connection means where a head was to come.
