@@ -41,6 +41,10 @@ func userinfo(u *url.Userinfo) Step {
 func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	if rt := s(next); !isNil(rt) {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			req, err := whole(req)
+			if err != nil {
+				return nil, fail(phase, nil, err)
+			}
 			resp, err := answerOf(rt, req)
 			if err != nil && req.URL.Host != "" {
 				err = fail(phase, req.URL, err)
@@ -53,11 +57,27 @@ func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// whole makes up for what a step may have left out of the request that it hands on.
+func whole(req *http.Request) (*http.Request, error) {
+	if req == nil || req.URL == nil {
+		return nil, errors.New("a step handed on a request without a URL")
+	}
+	if req.Header == nil {
+		req = req.WithContext(req.Context())
+		req.Header = make(http.Header)
+	}
+	return req, nil
+}
+
 // authorization makes a step that sets the Authorization header to what value
 // returns, unless that is nothing or the request goes to another origin.
 func authorization(value func(*http.Request) (string, error)) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			req, err := whole(req)
+			if err != nil {
+				return nil, fail("auth", nil, err)
+			}
 			if Foreign(req.Context()) {
 				return next.RoundTrip(req)
 			}

@@ -27,7 +27,9 @@ func setHeaders(c *config) Step {
 			if _, given := req.Header["User-Agent"]; !given {
 				req.Header.Set("User-Agent", userAgent)
 			}
-			c.setBody(req, h)
+			if err := c.setBody(req, h); err != nil {
+				return nil, fail("request", req.URL, err)
+			}
 			for name, values := range c.header {
 				req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 			}
@@ -52,6 +54,7 @@ func (c *config) setHost(req *http.Request, h *hop) {
 	delete(req.Header, "Host")
 	switch {
 	case h.elsewhere:
+		req.Host = ""
 	case len(host) > 0:
 		req.Host = host[0]
 	case c.hostname != "" && req.Host == "":
@@ -97,7 +100,7 @@ func (c *config) offerSubprotocols(req *http.Request, h *hop) {
 	if h.foreign {
 		names = slices.DeleteFunc(names, c.hidesProtocol)
 	}
-	delete(req.Header, protocolHeader)
+	deleteHeader(req.Header, protocolHeader)
 	if len(names) > 0 {
 		req.Header.Set(protocolHeader, strings.Join(names, ", "))
 	}
@@ -105,8 +108,13 @@ func (c *config) offerSubprotocols(req *http.Request, h *hop) {
 
 // protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4).
 func protocolNames(h http.Header) []string {
-	all := strings.Join(h.Values(protocolHeader), ",")
-	return strings.FieldsFunc(all, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if strings.EqualFold(name, protocolHeader) { // a step may have written it as RFC 6455 does
+			all = append(all, h[name]...)
+		}
+	}
+	return strings.FieldsFunc(strings.Join(all, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }
 
 // checkSubprotocol says what is wrong with the subprotocol that a server has
@@ -221,6 +229,22 @@ func checkHeader(name string, values []string) error {
 			return fmt.Errorf("the value of %s %w", name, err)
 		}
 	}
+	if strings.EqualFold(name, "Host") && len(values) > 0 {
+		if len(values) > 1 {
+			return errors.New("a request has one Host")
+		}
+		return checkHost(values[0])
+	}
+	return nil
+}
+
+// checkHost says what is wrong with the Host of a request: net/http would send an
+// empty one in its place.
+func checkHost(host string) error {
+	ascii, err := httpguts.PunycodeHostPort(host)
+	if err != nil || !httpguts.ValidHostHeader(ascii) {
+		return errors.New("the Host is no host with or without a port")
+	}
 	return nil
 }
 
@@ -246,6 +270,22 @@ func checkHeaderValue(v string) error {
 		return errors.New("has a line break or another control character")
 	}
 	return nil
+}
+
+// checkSent says what is wrong with a request as steps have left it: net/http would
+// leave out or change some of it without a word.
+func checkSent(req *http.Request) error {
+	for name, values := range req.Header {
+		if !isToken(name) {
+			return errors.New("a step has set a header whose name is none")
+		}
+		for _, v := range values {
+			if err := checkHeaderValue(v); err != nil {
+				return fmt.Errorf("the value of %s %w", name, err)
+			}
+		}
+	}
+	return checkHost(req.Host)
 }
 
 // isToken tells a token of RFC 9110, section 5.6.2.

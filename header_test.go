@@ -109,6 +109,9 @@ func TestSubprotocolsOffered(t *testing.T) {
 		{"taken back", []Option{header("Sec-WebSocket-Protocol", "b"), Header("Sec-WebSocket-Protocol", nil)}, nil},
 		{"none left", []Option{Subprotocols("a"), Subprotocols()}, nil},
 		{"a step adds one", []Option{Subprotocols("a"), Use(onHeader(func(h http.Header) { h.Add("Sec-WebSocket-Protocol", "b") }))}, []string{"a", "b"}},
+		{"a step gives one as the RFC spells it", []Option{Use(onHeader(func(h http.Header) { h["Sec-WebSocket-Protocol"] = []string{"a", "b, c"} }))}, []string{"a", "b", "c"}},
+		{"a step adds one as the RFC spells it", []Option{Subprotocols("a"), Use(onHeader(func(h http.Header) { h["Sec-WebSocket-Protocol"] = []string{"b"} }))}, []string{"b", "a"}},
+		{"an outer step gives one as the RFC spells it", []Option{UseOuter(onHeader(func(h http.Header) { h["Sec-WebSocket-Protocol"] = []string{"a"} }))}, []string{"a"}},
 		{"secret", []Option{SecretSubprotocol("canary"), Subprotocols("a", "b")}, []string{"a", "b", "canary"}},
 		{"secret alone", []Option{SecretSubprotocol("x"), SecretSubprotocol("canary")}, []string{"canary"}},
 		{"secret behind a header", []Option{SecretSubprotocol("canary"), header("Sec-WebSocket-Protocol", "a")}, []string{"a", "canary"}},
@@ -172,6 +175,11 @@ func TestBadHeader(t *testing.T) {
 		{Header("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="), "option Header(Sec-Websocket-Key): "},
 		{Header("Authorization: Bearer canary", nil), `option Header(Authorization:…): "Authorization:…" is no header name`},
 		{Headers(http.Header{"Authorization: Bearer canary": nil}), `option Headers: "Authorization:…" is no header name`},
+		{Header("Host", "a b"), "option Header(Host): the Host is no host with or without a port"},
+		{Header("Host", "canary@host"), "option Header(Host): the Host is no host"},
+		{Header("Host", "host/canary"), "option Header(Host): the Host is no host"},
+		{Header("Host", []string{"a", "b"}), "option Header(Host): a request has one Host"},
+		{Headers(http.Header{"host": {"canary canary"}}), "option Headers: the Host is no host"},
 		{Headers(http.Header{"X-A": {"1"}, "x-a": {"2"}}), "option Headers: X-A and x-a are the same header"},
 		{ProxyHeader(http.Header{"X-A": {"1"}, "x-a": {"2"}}), "option ProxyHeader: X-A and x-a are the same header"},
 		{Subprotocols("v1", "Bearer canary"), "option Subprotocols: name 2 is no token"},
@@ -187,6 +195,55 @@ func TestBadHeader(t *testing.T) {
 				t.Errorf("%s\n  does not hold: %s", msg, tt.want)
 			}
 			is.True(!strings.Contains(msg, "canary"))
+		})
+	}
+}
+
+// What a step has made of a request that cannot be sent as it is, is an error, where
+// net/http would leave it out or change it.
+func TestBadRequestOfAStep(t *testing.T) {
+	for name, spoil := range map[string]func(*http.Request){
+		"Host":         func(r *http.Request) { r.Host = "a b\r\ncanary" },
+		"Host, a path": func(r *http.Request) { r.Host = "host/canary" },
+		"value":        func(r *http.Request) { r.Header["X-A"] = []string{"a\r\nX-B: canary"} },
+		"name":         func(r *http.Request) { r.Header["Authorization: Bearer canary"] = []string{""} },
+		"no URL":       func(r *http.Request) { r.URL = nil },
+	} {
+		for _, u := range []string{"ws://example.com/", "http://example.com/"} {
+			for p, protocol := range map[string]Protocol{"1": HTTP1, "2": HTTP2} {
+				for place, use := range map[string]func(...Step) Option{"Use": Use, "UseOuter": UseOuter} {
+					t.Run(name+"/"+u+p+place, func(t *testing.T) {
+						is := is.New(t)
+						msg := failed(t, URL(u), Protocols(protocol), use(func(next http.RoundTripper) http.RoundTripper {
+							return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+								req = req.Clone(req.Context())
+								spoil(req)
+								return next.RoundTrip(req)
+							})
+						})).Error()
+						is.True(strings.HasPrefix(msg, "reqws: request: "))
+						is.True(!strings.Contains(msg, "canary"))
+					})
+				}
+			}
+		}
+	}
+}
+
+// A step may hand on a request without headers.
+func TestRequestWithoutHeaders(t *testing.T) {
+	bare := func(next http.RoundTripper) http.RoundTripper {
+		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+			return next.RoundTrip((&http.Request{URL: req.URL}).WithContext(req.Context()))
+		})
+	}
+	for name, opts := range map[string][]Option{
+		"outer":  {UseOuter(bare), Subprotocols("a")},
+		"auth":   {Auth(func(next http.RoundTripper) http.RoundTripper { return bare(Basic("u", "p")(next)) })},
+		"signed": {Use(bare), AWSSigV4(SigV4{AccessKeyID: "a", SecretAccessKey: "b", Service: "c"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sent(t, append([]Option{URL("ws://u:p@example.com/"), Header("X-A", 1)}, opts...)...)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package reqws
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,6 +98,76 @@ func TestOuterStepThatAnswers(t *testing.T) {
 			}
 			is.NoErr(err)
 			is.Equal(resp.StatusCode, tt.status)
+		})
+	}
+}
+
+// The Host that an outer step gives is for the first origin alone.
+func TestHostOfAnOuterStep(t *testing.T) {
+	for _, trusted := range []bool{false, true} {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t,
+			reqwstest.Script(reqwstest.Redirect(307, "/b")),
+			reqwstest.Script(reqwstest.Redirect(307, "http://other.example/")),
+			reqwstest.Script(reqwstest.Redirect(307, "http://example.com/c")),
+			reqwstest.Script(reqwstest.Refuse(403, nil, "")))
+		_, err := New(URL("ws://example.com/a"), RedirectTrusted(trusted), DialContext(srv.DialContext), UseOuter(func(next http.RoundTripper) http.RoundTripper {
+			return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+				req = req.Clone(req.Context())
+				req.Host = "inner.example"
+				return next.RoundTrip(req)
+			})
+		})).Do(t.Context())
+		is.True(err != nil)
+		var hosts []string
+		for _, r := range srv.Requests() {
+			hosts = append(hosts, r.Host)
+		}
+		is.Equal(hosts, []string{"inner.example", "inner.example", "other.example", "inner.example"})
+	}
+}
+
+// The body that an outer step gives is sent again as that of Body is, and where that
+// cannot be, nothing is sent in its place.
+func TestBodyOfAnOuterStep(t *testing.T) {
+	for name, tt := range map[string]struct {
+		again func() (io.ReadCloser, error)
+		size  int64
+		want  []string
+		err   string
+	}{
+		"with GetBody":             {func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("whole")), nil }, 5, []string{"whole", "whole", "whole"}, ""},
+		"with GetBody, of no size": {func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("whole")), nil }, -1, []string{"whole", "whole", "whole"}, ""},
+		"without GetBody":          {nil, 5, []string{"whole"}, "there is no GetBody"},
+		"without one, of no size":  {nil, -1, []string{"whole"}, "there is no GetBody"},
+		"with GetBody that fails":  {func() (io.ReadCloser, error) { return nil, errors.New("gone") }, 5, []string{"whole"}, "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := is.New(t)
+			scripts := []reqwstest.Option{
+				reqwstest.Script(reqwstest.Respond(503, nil, "")),
+				reqwstest.Script(reqwstest.Redirect(307, "/b")),
+				reqwstest.Script(reqwstest.Respond(200, nil, "")),
+			}
+			srv := reqwstest.NewMemory(t, scripts[:len(tt.want)]...)
+			_, err := New(URL("http://example.com/a"), Method("POST"), Retry(Transient), RetryDelay(func(int) time.Duration { return 0 }), Logger(nil),
+				DialContext(srv.DialContext), UseOuter(func(next http.RoundTripper) http.RoundTripper {
+					return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+						req = req.Clone(req.Context())
+						req.Body, req.GetBody, req.ContentLength = io.NopCloser(strings.NewReader("whole")), tt.again, tt.size
+						return next.RoundTrip(req)
+					})
+				})).Do(t.Context())
+			if tt.err == "" {
+				is.NoErr(err)
+			} else {
+				is.True(strings.Contains(err.Error(), tt.err))
+			}
+			var bodies []string
+			for _, r := range srv.Requests() {
+				bodies = append(bodies, string(r.Body))
+			}
+			is.Equal(bodies, tt.want)
 		})
 	}
 }

@@ -88,6 +88,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := way.chooseProxy(); err != nil {
 		return nil, way.fail(req.Context(), err)
 	}
+	way.enter(phaseRequest)
+	if err := checkSent(req); err != nil {
+		return nil, way.fail(req.Context(), err)
+	}
 	if !opens {
 		return way.plain()
 	}
