@@ -166,7 +166,9 @@ func (c *config) set(o Option) {
 		c.errs[o.subject()] = fmt.Errorf("reqws: option %s: %w", o.name, err)
 		return
 	}
-	delete(c.errs, o.subject())
+	if !o.adds() {
+		delete(c.errs, o.subject())
+	}
 	if o.connects() {
 		c.own = nil
 	}
@@ -190,6 +192,16 @@ func (o Option) subject() string {
 		return "Retry"
 	}
 	return o.name
+}
+
+// adds reports whether o takes nothing back of what others of its name gave, an
+// error included.
+func (o Option) adds() bool {
+	switch o.name {
+	case "Use", "UseOuter", "Wrap":
+		return true
+	}
+	return strings.HasPrefix(o.name, "Param(")
 }
 
 // connects reports whether o changes what the transport is made of.
@@ -293,6 +305,14 @@ func BaseURLFunc(f func() string) Option {
 func notNilFunc[F any](f F) error {
 	if isNil(f) {
 		return errors.New("the function is nil")
+	}
+	return nil
+}
+
+// noNilPointer refuses an interface that is not nil, but holds nothing to call.
+func noNilPointer[I any](v I) error {
+	if any(v) != nil && isNil(v) {
+		return fmt.Errorf("it is a nil %T", v)
 	}
 	return nil
 }
@@ -485,12 +505,7 @@ func JSONBody(v any) Option {
 // of yours. It is called by the goroutine that connects, and by several at once where
 // Requests are executed at once. nil takes it back.
 func CookieJar(jar http.CookieJar) Option {
-	return checked("CookieJar", jar, func(jar http.CookieJar) error {
-		if jar != nil && isNil(jar) {
-			return errors.New("the jar is a nil pointer")
-		}
-		return nil
-	}, func(c *config, jar http.CookieJar) { c.jar = jar })
+	return checked("CookieJar", jar, noNilPointer, func(c *config, jar http.CookieJar) { c.jar = jar })
 }
 
 // Subprotocols offers these subprotocols, the preferred one first (RFC 6455,
@@ -862,7 +877,7 @@ func Compression(m websocket.CompressionMode) Option {
 // the body of a 101 must be an io.ReadWriteCloser, as net/http's Transport makes it. nil
 // restores the default.
 func Transport(rt http.RoundTripper) Option {
-	return option("Transport", func(c *config) { c.transport = rt })
+	return checked("Transport", rt, noNilPointer, func(c *config, rt http.RoundTripper) { c.transport = rt })
 }
 
 // Life

@@ -40,7 +40,6 @@ func offline(opts ...reqws.Option) *reqws.Request {
 // good value takes it back.
 func TestWrongOptions(t *testing.T) {
 	handler := func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Cont() }
-	step := func(next http.RoundTripper) http.RoundTripper { return next }
 	dial := func(context.Context, string, string) (net.Conn, error) { return nil, errNoNetwork }
 	keys := reqws.SigV4{AccessKeyID: "AKID", SecretAccessKey: "secret", Service: "execute-api"}
 	for _, tc := range []struct {
@@ -58,7 +57,6 @@ func TestWrongOptions(t *testing.T) {
 		{"Header(X-A)", reqws.Header("X-A", map[string]int{}), reqws.Header("X-A", nil)},
 		{"Params(f)", reqws.Params(map[string]any{"f": func() {}, "g": 1}), reqws.Params(map[string]any{"f": nil})},
 		{"Params(f)", reqws.Params(map[string]any{"f": func() {}}), reqws.Params(map[string]any{"f": 1})},
-		{"Param(c)", reqws.Param("c", make(chan int)), reqws.Param("c", "1")},
 		{"PathParams", reqws.PathParams(map[string]any{"name": nil}), reqws.PathParams(map[string]any{"name": "x"})},
 		{"PathParams", reqws.PathParams(map[string]any{"no name": 1}), reqws.PathParams(nil)},
 		{"PathParamsStyle", reqws.PathParamsStyle(7), reqws.PathParamsStyle(reqws.Curly)},
@@ -105,9 +103,8 @@ func TestWrongOptions(t *testing.T) {
 		{"Compression", reqws.Compression(9), reqws.Compression(websocket.CompressionDisabled)},
 		{"WriteTimeout", reqws.WriteTimeout(-time.Second), reqws.WriteTimeout(0)},
 		{"CloseTimeout", reqws.CloseTimeout(-time.Second), reqws.CloseTimeout(0)},
-		{"Use", reqws.Use(nil), reqws.Use(step)},
-		{"Use", reqws.Use(step, nil, step), reqws.Use()},
-		{"UseOuter", reqws.UseOuter(step, nil), reqws.UseOuter(step)},
+		{"Transport", reqws.Transport((*http.Transport)(nil)), reqws.Transport(nil)},
+		{"Transport", reqws.Transport(reqws.RoundTripFunc(nil)), reqws.Transport(nil)},
 		{"BaseURLFunc", reqws.BaseURLFunc(nil), reqws.BaseURL("")},
 		{"ProxyURL", reqws.ProxyURL(":"), reqws.Proxy(nil)},
 		{"RetryFunc", reqws.RetryFunc(nil), reqws.Retry(reqws.Never)},
@@ -142,6 +139,37 @@ func TestWrongOptions(t *testing.T) {
 				ok(way(t.Context(), offline(tc.bad).With(tc.good)))
 				ok(way(t.Context(), offline(tc.bad).With(reqws.Options(tc.good))))
 				ok(way(t.Context(), offline(tc.good)))
+			})
+		}
+	}
+}
+
+// What adds to others of its name takes no error of theirs back: the bad one is
+// still missing.
+func TestWrongOptionsAmongThoseThatAdd(t *testing.T) {
+	step := func(next http.RoundTripper) http.RoundTripper { return next }
+	wrap := func(h reqws.Handler) reqws.Handler { return h }
+	for _, tc := range []struct {
+		name      string
+		bad, good reqws.Option
+	}{
+		{"Param(c)", reqws.Param("c", make(chan int)), reqws.Param("c", "1")},
+		{"Use", reqws.Use(nil), reqws.Use(step)},
+		{"Use", reqws.Use(step, nil, step), reqws.Use()},
+		{"UseOuter", reqws.UseOuter(step, nil), reqws.UseOuter(step)},
+		{"Wrap", reqws.Wrap(nil), reqws.Wrap(wrap)},
+	} {
+		for name, way := range ways {
+			t.Run(tc.name+"/"+name, func(t *testing.T) {
+				for _, r := range []*reqws.Request{
+					offline(tc.bad), offline(tc.good, tc.bad), offline(tc.bad, tc.good), offline(tc.bad).With(tc.good), offline(reqws.Options(tc.bad, tc.good)),
+				} {
+					err := way(t.Context(), r)
+					if err == nil || !strings.Contains(err.Error(), "reqws: option "+tc.name+": ") {
+						t.Errorf("%v does not name %s", err, tc.name)
+					}
+				}
+				is.New(t).True(errors.Is(way(t.Context(), offline(tc.good)), errNoNetwork))
 			})
 		}
 	}
