@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/coder/websocket"
@@ -43,6 +44,10 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("reqws: %s: %s: refused with status %s", cmp.Or(e.phase, phaseRequest), e.URL, statusAnd(e.StatusCode, e.says))
 }
 
+// Format writes the error with any verb as its text: not %#v either shows what of the
+// answer may repeat a secret.
+func (e HTTPError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
+
 // ProxyError is the answer of an http or https proxy that opens no way to the
 // server. It is no [HTTPError]: that is the answer of the server, which was never
 // reached. What is in its text is as there.
@@ -57,6 +62,9 @@ type ProxyError struct {
 func (e *ProxyError) Error() string {
 	return "refused to connect: " + statusAnd(e.StatusCode, e.says)
 }
+
+// Format writes the error with any verb as its text, as that of an [HTTPError] does.
+func (e ProxyError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
 
 // Retryable tells the retry step which refusals may pass.
 func (e *ProxyError) Retryable() bool { return isTransientStatus(e.StatusCode) }
@@ -100,6 +108,10 @@ type phaseError struct {
 
 func (e *phaseError) Error() string { return "reqws: " + e.phase + ": " + e.url + ": " + e.err.Error() }
 func (e *phaseError) Unwrap() error { return e.err }
+
+// Format writes the text with any verb: fmt shows the inside of an error to a verb that
+// is not for text.
+func (e *phaseError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
 
 // fail wraps err with its phase, unless a deeper place has done so already.
 func fail(phase string, u *url.URL, err error) error {
@@ -149,7 +161,8 @@ func unquoted(err error) error {
 		return nil
 	}
 	text := err.Error()
-	if !strings.Contains(text, "malformed ") && !strings.Contains(text, "transport connection broken") && !strings.Contains(text, "server sent GOAWAY") {
+	quotes := []string{"malformed ", "transport connection broken", "server sent GOAWAY", "invalid header field", "pseudo-header"}
+	if !slices.ContainsFunc(quotes, func(q string) bool { return strings.Contains(text, q) }) {
 		return err
 	}
 	end := len(text)
@@ -158,7 +171,7 @@ func unquoted(err error) error {
 			end = min(end, i)
 		}
 	}
-	return &quiet{strings.TrimRight(text[:end], " :"), err}
+	return &quiet{strings.TrimSuffix(strings.TrimRight(text[:end], " :"), " for"), err}
 }
 
 // quiet is an error in other words.
@@ -167,5 +180,6 @@ type quiet struct {
 	err  error
 }
 
-func (e *quiet) Error() string { return e.text }
-func (e *quiet) Unwrap() error { return e.err }
+func (e *quiet) Error() string                 { return e.text }
+func (e *quiet) Unwrap() error                 { return e.err }
+func (e *quiet) Format(f fmt.State, verb rune) { format(f, verb, e.text) }

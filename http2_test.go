@@ -38,6 +38,7 @@ type host2 struct {
 	extended bool           // extended CONNECT is allowed (RFC 8441, section 3)
 	status   string         // of the answer to it, 200 if empty
 	requires string         // that HTTP/1.1 is required: how it says so
+	extra    [2]string      // one more field of the answer
 
 	mu      sync.Mutex
 	conns   int
@@ -169,6 +170,9 @@ func (h *host2) answer(fr *http2.Framer, f *http2.MetaHeadersFrame) {
 	var block strings.Builder
 	enc := hpack.NewEncoder(&block)
 	enc.WriteField(hpack.HeaderField{Name: ":status", Value: status})
+	if h.extra[0] != "" {
+		enc.WriteField(hpack.HeaderField{Name: h.extra[0], Value: h.extra[1]})
+	}
 	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte(block.String()), EndHeaders: true})
 	if status != "200" {
 		fr.WriteData(f.StreamID, true, []byte("no!"))
@@ -429,6 +433,29 @@ func TestNoZoneLeavesThisMachine(t *testing.T) {
 				} else {
 					is.True(strings.Contains(<-heads, "\r\nHost: "+tt.want+"\r\n"))
 				}
+			})
+		}
+	}
+}
+
+// What is wrong with the fields of an answer in HTTP/2 is told without them.
+func TestBadFieldsAreNotQuoted(t *testing.T) {
+	for _, extra := range [][2]string{{"Upper canary", "x"}, {"x-canary\x00", "x"}, {"x", "canary\n"}, {":canary", "x"}, {":status", "canary"}} {
+		for _, u := range []string{"ws://example.com/", "http://example.com/"} {
+			synctest.Test(t, func(t *testing.T) {
+				is := is.New(t)
+				host := &host2{http2: true, extended: true, extra: extra}
+				_, err := New(URL(u), Protocols(HTTP2), Retry(Never), DialContext(func(context.Context, string, string) (net.Conn, error) {
+					client, server := reqwstest.Pipe()
+					go func() {
+						defer server.Close()
+						host.serve(server)
+					}()
+					return client, nil
+				})).Do(t.Context())
+				is.True(err != nil)
+				is.True(strings.Contains(err.Error(), "PROTOCOL_ERROR"))
+				hides(t, shown(err))
 			})
 		}
 	}

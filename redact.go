@@ -57,7 +57,7 @@ func (c *config) redactedHeader(h http.Header) http.Header {
 			switch {
 			case secret:
 				v = hiddenValue
-			case name == protocolHeader:
+			case strings.EqualFold(name, protocolHeader):
 				v = c.shownProtocols(v)
 			}
 			all = append(all, v)
@@ -161,7 +161,7 @@ func isPlainProtocol(name string) bool {
 
 // hidesProtocol reports whether a subprotocol is, or may be, a credential.
 func (c *config) hidesProtocol(name string) bool {
-	return name == c.secretProtocol || !isPlainProtocol(name)
+	return c.secretProtocol != "" && strings.EqualFold(name, c.secretProtocol) || !isPlainProtocol(name)
 }
 
 // shownProtocols writes a list of subprotocols without those that may be

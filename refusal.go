@@ -177,8 +177,11 @@ func credentialsIn(name, value string) []string {
 		if scheme, rest, ok := strings.Cut(value, " "); ok {
 			value = strings.TrimSpace(rest)
 			if pair, err := base64.StdEncoding.DecodeString(value); err == nil && strings.EqualFold(scheme, "Basic") {
-				_, password, _ := strings.Cut(string(pair), ":")
+				user, password, _ := strings.Cut(string(pair), ":")
 				found = append(found, password)
+				if password == "" || len(user) >= tellingLength { // some APIs take the key as the user
+					found = append(found, user)
+				}
 			}
 		}
 	}

@@ -2,8 +2,10 @@ package reqws
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -55,6 +57,9 @@ func TestHTTPErrorsHideWhatTheRequestSaid(t *testing.T) {
 		{"basic", []Option{Auth(Basic("me", "open sesame"))}, "me:open sesame bWU6b3BlbiBzZXNhbWU=", "me:REDACTED REDACTED"},
 		{"a short password", []Option{Auth(Basic("me", "pw"))}, "not pw", ""},
 		{"a short password, not told", []Option{Auth(Basic("me", "pw"))}, "no", "no"},
+		{"a key as the user", []Option{Auth(Basic("sk_live_1", ""))}, "invalid key sk_live_1", "invalid key REDACTED"},
+		{"a key as the user, and a word for the password", []Option{Auth(Basic("ghp_abcdef", "x-oauth-basic"))}, "bad ghp_abcdef", "bad REDACTED"},
+		{"a key as userinfo", []Option{URL("ws://sk_live_1@example.com/")}, "invalid key sk_live_1", "invalid key REDACTED"},
 		{"userinfo", []Option{URL("ws://me:s3same@example.com/")}, "user me, password s3same", "user me, password REDACTED"},
 		{"cookie", []Option{Header("Cookie", "lang=en; session=abc123; id=0123456789")}, "session abc123 of 0123456789 has ended", "session REDACTED of REDACTED has ended"},
 		{"header", []Option{Header("X-Auth-Token", "tok/en+1=")}, "tok/en+1= tok%2Fen%2B1%3D", "REDACTED REDACTED"},
@@ -79,6 +84,25 @@ func TestHTTPErrorsHideWhatTheRequestSaid(t *testing.T) {
 			is.Equal(err.Error(), want)
 			is.Equal(he.URL, "ws://example.com/")
 		})
+	}
+}
+
+// No verb shows more of a refusal than its text: its headers and body may repeat what
+// the request said.
+func TestRefusalsWithAnyVerb(t *testing.T) {
+	header := http.Header{"Set-Cookie": {"session=canary"}, "X-Echo": {"canary"}}
+	for _, err := range []error{
+		&HTTPError{StatusCode: 403, Header: header, Body: []byte("canary"), URL: "ws://example.com/"},
+		&ProxyError{StatusCode: 407, Header: header, Body: []byte("canary")},
+	} {
+		var text strings.Builder
+		for _, verb := range verbs {
+			fmt.Fprintf(&text, verb+" ", err)
+			fmt.Fprintf(&text, verb+" ", reflect.ValueOf(err).Elem().Interface())
+			fmt.Fprintf(&text, verb+" ", fail("proxy", nil, err))
+			fmt.Fprintf(&text, verb+" ", &quiet{"quiet", err})
+		}
+		hides(t, text.String())
 	}
 }
 
