@@ -416,18 +416,25 @@ func (s *stream) tearDown(cause error) {
 // frame may be among it. How long the loop may wait for that, does not count the time
 // that a reader takes for what is there. The writer's mu is held.
 func (s *stream) writeFailed(err error) {
+	if s.loses(err) {
+		thePoller.wake(s) // without s.mu, which park takes while it holds the poller's
+	}
+}
+
+// loses notes that nothing more can be written, and has the loop look.
+func (s *stream) loses(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.phase == broken || s.over() {
-		return
+		return false
 	}
 	s.lost, s.lostLeft = err, farewellTime
 	if peerLeft(err) {
 		s.lostLeft = s.endTime()
 	}
 	s.losing.Store(true)
-	_ = s.conn.SetReadDeadline(aLongTimeAgo) // the loop is to look
-	thePoller.wake(s)
+	_ = s.conn.SetReadDeadline(aLongTimeAgo)
+	return true
 }
 
 // read reads what has arrived, waiting where there is nothing.

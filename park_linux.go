@@ -25,7 +25,8 @@ import (
 //     parked is for nobody.
 //   - Who ends a stream first notes that, then closes the socket, then calls wake. park looks for
 //     the note with mu held: either it finds it, or wake finds the entry. So no stream is
-//     left parked whose socket is closed from this side.
+//     left parked whose socket is closed from this side. For that park takes the stream's mu
+//     inside of the poller's: nobody calls wake with a stream's mu held.
 //   - A socket that is closed behind our back, by the user who dialled it, leaves the epoll set
 //     without an event. Streams whose socket somebody else may hold are looked at once in
 //     a while.

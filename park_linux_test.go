@@ -2,6 +2,7 @@ package reqws
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -228,6 +229,38 @@ func TestStreamsThatComeAndGoHearAll(t *testing.T) {
 			})
 		}
 	}
+}
+
+// park asks how the stream stands while it holds the poller's lock: so whoever holds the
+// stream's must never wait for the poller's.
+func TestAWriteFailsWhileTheStreamParks(t *testing.T) {
+	is := is.New(t)
+	reqwstest.NoLeaks(t)
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()))
+	resp, err := New(URL(srv.URL), Into(func(Event, *Response) Directive { return Cont() })).Do(t.Context())
+	is.NoErr(err)
+	s := resp.s
+	failed := make(chan struct{})
+	thePoller.mu.Lock()
+	go func() {
+		defer close(failed)
+		s.writeFailed(errors.New("broken"))
+	}()
+	for !s.isLost() {
+		runtime.Gosched()
+	}
+	free := false
+	for range 1 << 20 {
+		if free = s.mu.TryLock(); free {
+			s.mu.Unlock()
+			break
+		}
+		runtime.Gosched()
+	}
+	thePoller.mu.Unlock()
+	<-failed
+	is.True(free)
+	is.True(resp.Wait() != nil)
 }
 
 // A stream of a testing/synctest bubble over a real socket keeps its goroutine: the poller is
