@@ -157,13 +157,18 @@ func (op *sendOp) free() {
 	opPool.Put(op)
 }
 
-// keep copies what is not encoded yet, so that who lent it may have it back.
+// keep copies what is still to be encoded, so that who lent it may have it back: all of it while
+// nothing has left the buffer, since it may have to be encoded anew.
 func (op *sendOp) keep() {
 	if op.loop == nil || op.kept {
 		return
 	}
 	op.kept = true
-	frames, held := append(op.own[:0], op.frames[op.frame:]...), op.held[:0]
+	from := 0
+	if op.begun {
+		from = op.frame
+	}
+	frames, held := append(op.own[:0], op.frames[from:]...), op.held[:0]
 	n := 0
 	for i := range frames {
 		n += len(frames[i].Data)
@@ -174,11 +179,11 @@ func (op *sendOp) keep() {
 		at := len(held)
 		held = append(held, data...)
 		frames[i].Data = held[at:len(held):len(held)]
-		if i == 0 && len(data) > 0 && len(op.body) > 0 && &op.body[0] == &data[0] {
+		if from+i == op.frame && len(data) > 0 && len(op.body) > 0 && &op.body[0] == &data[0] {
 			op.body = frames[i].Data // it is being encoded
 		}
 	}
-	op.frames, op.frame, op.own, op.held = frames, 0, frames, held
+	op.frames, op.frame, op.own, op.held = frames, op.frame-from, frames, held
 }
 
 // errCut is a Send whose ctx ended when a part of its frames was written.
