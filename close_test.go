@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -528,4 +529,55 @@ func TestCloseWhenTheStreamFallsSilent(t *testing.T) {
 	}
 	all.Wait()
 	is.NoErr(srv.Wait(t.Context()))
+}
+
+// What a peer sends on and on after a close frame that says what it, or the handler, did wrong
+// is read, and not kept.
+func TestAFloodAfterTheEnd(t *testing.T) {
+	const flood = 64 << 20
+	bad := func(*reqws.Response) reqws.Directive { return reqws.Cont(reqws.Text("\xff")) }
+	for name, tc := range map[string]struct {
+		first   reqwstest.Frame
+		options []reqws.Option
+	}{
+		"bad reply":             {reqwstest.Text("go"), []reqws.Option{reqws.Into(func(_ reqws.Event, r *reqws.Response) reqws.Directive { return bad(r) })}},
+		"bad reply to an open":  {reqwstest.Text("go"), []reqws.Option{reqws.OnOpen(bad)}},
+		"a violation":           {reqwstest.Frame{Fin: true, Op: 3}, nil},
+		"a close frame":         {reqwstest.Close(1001, ""), nil},
+		"inside of a message":   {reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("\xff")}, nil},
+		"a message too big":     {reqwstest.Frame{Fin: true, Op: reqwstest.OpBinary, Length: 1 << 40}, nil},
+		"a halt and no answer":  {reqwstest.Text("go"), []reqws.Option{reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Halt() })}},
+		"a frame that is bogus": {reqwstest.Frame{Fin: true, RSV: 7, Op: reqwstest.OpText}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(),
+				reqwstest.Send(tc.first),
+				reqwstest.Do(func(c *reqwstest.Conn) error {
+					if _, err := c.ReadFrame(); err != nil {
+						return err
+					}
+					p := reqwstest.Encode(reqwstest.Binary(make([]byte, 1<<20)))
+					for range flood >> 20 {
+						if _, err := c.Write(p); err != nil {
+							return err
+						}
+					}
+					return nil
+				}),
+			))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			resp, err := to(srv, tc.options...).Do(t.Context())
+			if err == nil {
+				err = resp.Wait()
+			}
+			is.True(err != nil)
+			is.NoErr(srv.Wait(t.Context()))
+			runtime.ReadMemStats(&after)
+			is.True(after.TotalAlloc-before.TotalAlloc < flood/2)
+		})
+	}
 }

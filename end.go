@@ -277,6 +277,7 @@ func (s *stream) replied(err error, replies, halts, closes, peerClosed bool) {
 // reset, and throws away what it has not sent yet.
 func (s *stream) windUp() {
 	s.drained = true
+	s.in.Ignore()
 	s.arm(s.endTime())
 	s.out.awaitIdle(0)
 	s.out.stop(ErrClosed)

@@ -16,7 +16,7 @@ type Reader struct {
 	peak    int   // the most bytes held at once since class was last looked at
 	class   uint8 // of the next buffer
 	fills   uint8
-	closed  bool // a close frame was returned: what follows is not looked at
+	closed  bool // a close frame was returned, or Ignore called: what follows is not looked at
 	lent    bool // the last batch had frames
 }
 
@@ -319,6 +319,9 @@ func (r *Reader) Filled(n int) {
 	r.peak = max(r.peak, b.end-b.first())
 	r.fills = min(r.fills+1, fillsPerLook)
 }
+
+// Ignore tells that nothing more will be taken with Batch: what still comes is not kept.
+func (r *Reader) Ignore() { r.closed = true }
 
 // Buffered returns how many bytes r holds that were not returned yet: unparsed ones, and what there is of
 // a message that is not whole.
