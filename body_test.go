@@ -195,6 +195,21 @@ func TestPlainBodyTakesNoReplies(t *testing.T) {
 	is.Equal(len(w.errs), 1)
 }
 
+// A handler that fails is not told of it.
+func TestPlainBodyFails(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	mine := errors.New("mine")
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.RespondChunks("one", "two")))
+	calls := 0
+	err := plain(srv).Run(t.Context(), reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive {
+		calls++
+		return reqws.Fail(mine)
+	}))
+	is.True(errors.Is(err, mine))
+	is.Equal(calls, 1)
+}
+
 // MaxMessageSize bounds Body.
 func TestPlainBodyAboveTheLimit(t *testing.T) {
 	for _, tc := range []struct {

@@ -439,6 +439,50 @@ func TestFail(t *testing.T) {
 	}
 }
 
+// A handler that closes its stream and then halts it, too, is not told what it did.
+func TestCloseAndThenHalt(t *testing.T) {
+	mine := errors.New("mine")
+	closes := map[string]func(*reqws.Response){
+		"Close":    func(r *reqws.Response) { _ = r.Close(1000, "") },
+		"CloseNow": func(r *reqws.Response) { _ = r.CloseNow() },
+		"Send":     func(r *reqws.Response) { _ = r.Send(context.Background(), reqws.Close(1000, "")) },
+	}
+	for name, closes := range closes {
+		for _, answer := range []reqws.Directive{reqws.Halt(), reqws.Halt(reqws.Text("late")), reqws.Fail(mine), reqws.Fail(mine, reqws.Text("late"))} {
+			t.Run(fmt.Sprint(name, " ", answer), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					is := is.New(t)
+					srv := reqwstest.NewMemory(t, reqwstest.Script(
+						reqwstest.Accept(),
+						reqwstest.SendText("go"),
+						reqwstest.Do(func(c *reqwstest.Conn) error {
+							if _, err := c.ReadFrame(); err == nil {
+								_ = c.WriteFrame(reqwstest.Close(1000, ""))
+							}
+							return nil
+						}),
+					))
+					calls := 0
+					err := to(srv).Run(t.Context(), reqws.Into(func(_ reqws.Event, r *reqws.Response) reqws.Directive {
+						calls++
+						closes(r)
+						return answer
+					}))
+					is.Equal(calls, 1)
+					switch {
+					case answer.Err() != nil:
+						is.True(errors.Is(err, mine))
+					case name == "CloseNow":
+						is.True(errors.Is(err, reqws.ErrClosed))
+					default:
+						is.NoErr(err)
+					}
+				})
+			})
+		}
+	}
+}
+
 // A handler that is told why its stream broke may choose what Run returns.
 func TestFailAfterABreak(t *testing.T) {
 	is := is.New(t)

@@ -255,15 +255,14 @@ func (s *stream) failWith(err error) {
 
 // replied notes what became of an answer of the handler's.
 func (s *stream) replied(err error, replies, halts, closes, peerClosed bool) {
+	s.halted = halts
 	switch {
 	case err == nil:
-		s.halted = halts
 		if closes && !peerClosed {
 			s.beginClose(s.closeTimeout)
 		}
 	case !s.isLost(): // the handler has closed the stream itself
 	default:
-		s.halted = halts
 		if replies || !peerClosed {
 			s.unsent = err
 		}
