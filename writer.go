@@ -498,7 +498,7 @@ func (w *writer) handOver() {
 		next = w.flight[0]
 	}
 	switch {
-	case next == nil || w.err != nil:
+	case next == nil || w.err != nil || w.quitting:
 		w.rest()
 	case next.orphan:
 		w.load()
