@@ -125,7 +125,7 @@ func TestTheServerEndsTheConnection(t *testing.T) {
 // Whatever a handler does, nobody who ends its stream waits for longer than CloseTimeout.
 func TestTheEndDoesNotWaitForAHandler(t *testing.T) {
 	const timeout = time.Second
-	stuck := func(t *testing.T, first func(*reqws.Response, func()), then func(*reqws.Response) error) {
+	stuck := func(t *testing.T, told bool, first func(*reqws.Response, func()), then func(*reqws.Response) error) {
 		synctest.Test(t, func(t *testing.T) {
 			is := is.New(t)
 			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("go"), reqwstest.Stall()))
@@ -133,9 +133,11 @@ func TestTheEndDoesNotWaitForAHandler(t *testing.T) {
 			defer cancel()
 			leave, inside := make(chan struct{}), make(chan struct{})
 			var once sync.Once
-			resp, err := to(srv, reqws.CloseTimeout(timeout)).Do(ctx, reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive {
+			resp, err := to(srv, reqws.CloseTimeout(timeout)).Do(ctx, reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
 				once.Do(func() { close(inside) })
-				<-leave
+				if !told || in.Err != nil {
+					<-leave
+				}
 				return reqws.Cont()
 			}))
 			is.NoErr(err)
@@ -168,7 +170,9 @@ func TestTheEndDoesNotWaitForAHandler(t *testing.T) {
 	}
 	for before, first := range firsts {
 		for name, then := range thens {
-			t.Run(name+" after "+before, func(t *testing.T) { stuck(t, first, then) })
+			for _, told := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s after %s/told=%v", name, before, told), func(t *testing.T) { stuck(t, told, first, then) })
+			}
 		}
 	}
 }

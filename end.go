@@ -195,7 +195,7 @@ func (s *stream) hasPeerClose() bool {
 }
 
 // awaitClose waits until the loop has completed the closing handshake, or gives
-// the connection up. It does not wait for a handler that is running.
+// the connection up: then the loop may still be in a handler, or about to tell one.
 func (s *stream) awaitClose(within time.Duration) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -203,9 +203,6 @@ func (s *stream) awaitClose(within time.Duration) error {
 	case <-s.doneChan():
 	case <-timer.C:
 		s.closeExpired()
-		if !s.calling.Load() {
-			<-s.doneChan()
-		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
