@@ -498,7 +498,10 @@ func (w *writer) handOver() {
 		next = w.flight[0]
 	}
 	switch {
-	case next == nil || w.err != nil || w.quitting:
+	case w.err != nil:
+		w.breakDown(w.err) // what a writer that quit has left in flight, too
+		w.rest()
+	case next == nil || w.quitting:
 		w.rest()
 	case next.orphan:
 		w.load()
@@ -829,10 +832,16 @@ func (w *writer) compact() {
 // stream with it. Where all of it was handed down, and cannot be taken back without breaking
 // the connection for others, it counts as sent.
 func (w *writer) sortOut() error {
+	alone := w.inHand() == 1
+	for _, op := range w.flight { // before any of them is done
+		if some, all := w.handed(op); op.cancelled && some && (!all || alone && w.out > 0) {
+			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
+		}
+	}
 	var kept, back []*sendOp
-	end, alone := w.pos+w.lent, w.inHand() == 1
+	end := w.pos + w.lent
 	for _, op := range w.flight {
-		some, all := w.handed(op)
+		some, _ := w.handed(op)
 		switch {
 		case !op.cancelled && some:
 			kept, end = append(kept, op), max(end, op.end)
@@ -841,10 +850,8 @@ func (w *writer) sortOut() error {
 		case !some:
 			w.reopen(op)
 			op.done(op.ctx.Err())
-		case all && !(alone && w.out > 0):
-			op.done(nil)
 		default:
-			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
+			op.done(nil)
 		}
 	}
 	clear(w.flight)

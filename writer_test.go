@@ -2,7 +2,9 @@ package reqws
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/matryer/is"
 
@@ -56,4 +58,68 @@ func TestRepliesBeforeASendThatIsGivenUp(t *testing.T) {
 			is.NoErr(srv.Wait(t.Context()))
 		})
 	}
+}
+
+// A Send that a writer left in flight when it quit is told of the end, though another one leads
+// just as the stream ends.
+func TestASendLeftInFlightAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+		resp, err := New(URL(srv.URL), DialContext(srv.DialContext)).Do(t.Context())
+		is.NoErr(err)
+		w, gone := &resp.s.out, errors.New("gone")
+		sent := make(chan error, 1)
+		go func() { sent <- resp.Send(t.Context(), Binary(make([]byte, 10_000))) }()
+		synctest.Wait()
+		w.quit()
+
+		late := newOp([]Frame{Text("late")})
+		late.ctx, late.lead = t.Context(), true
+		w.mu.Lock()
+		w.busy = true
+		w.push(late)
+		w.mu.Unlock() // as lead does for those who may join
+		w.stop(gone)
+		w.mu.Lock()
+		is.Equal(w.lead(late), gone)
+		is.True(errors.Is(<-sent, gone))
+		is.NoErr(resp.CloseNow())
+	})
+}
+
+// Two Sends are given up in the same moment, one of them cut in two: each is told once what
+// became of it, for what stands for it is another Send's from then on.
+func TestSendsGivenUpTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.TLS(), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+		resp, err := New(URL(srv.URL), DialContext(srv.DialContext), TLSConfig(srv.TLSConfig())).Do(t.Context())
+		is.NoErr(err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := &resp.s.out
+		whole, cut := newOp([]Frame{Text("whole")}), newOp([]Frame{Binary(make([]byte, 2*sealedPiece))})
+		w.mu.Lock()
+		w.busy = true
+		for _, op := range []*sendOp{whole, cut} {
+			op.ctx, op.wake = ctx, w.borrowWake()
+			w.push(op)
+		}
+		w.load()
+		go w.flush()
+		w.mu.Unlock()
+		synctest.Wait()
+		w.mu.Lock()
+		whole.cancelled, cut.cancelled = true, true
+		w.interrupt()
+		w.mu.Unlock()
+		synctest.Wait()
+		for _, op := range []*sendOp{whole, cut} {
+			is.True(<-op.wake)
+			is.True(errors.Is(op.err, errCut))
+			is.Equal(len(op.wake), 0)
+		}
+		is.True(errors.Is(resp.Wait(), errCut))
+	})
 }
