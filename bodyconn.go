@@ -96,8 +96,8 @@ func (b *bodyConn) fill() error {
 	}
 }
 
-// Write leaves a write that meets its deadline behind: all one can do to it is
-// to close the body, and no other can follow it. It works on a copy of p, which is the
+// Write leaves a write that meets its deadline, or the end of b, behind: all one can do to it is
+// to close the body, which may not end it either, and no other can follow it. It works on a copy of p, which is the
 // caller's again.
 func (b *bodyConn) Write(p []byte) (int, error) {
 	if b.stuck {
@@ -118,6 +118,9 @@ func (b *bodyConn) Write(p []byte) (int, error) {
 		select {
 		case r := <-done:
 			return r.n, r.err
+		case <-b.closed:
+			b.stuck = true
+			return 0, net.ErrClosed
 		case <-expired:
 			b.stuck = true
 			return 0, os.ErrDeadlineExceeded

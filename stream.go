@@ -127,9 +127,10 @@ func (r *Response) Frames(ctx context.Context) iter.Seq2[Frame, error] {
 
 // Close sends a close frame with code and reason, waits for the peer's close and for the end
 // of the connection, and disconnects: all within [CloseTimeout]. What arrives meanwhile is
-// discarded, and the handler is not called any more. Its error says that the close frame could
-// not be sent, or that the peer did not answer it; Wait then returns nil all the same. After the
-// end of the stream it does nothing. Close(0, "") sends a close frame without a code.
+// discarded, and the handler is not called any more. Its error says that the peer did not answer
+// the close frame, and then Wait returns nil all the same; or that the close frame could not be
+// sent, and then Wait returns why the stream broke, or [ErrClosed]. After the end of the stream
+// it does nothing. Close(0, "") sends a close frame without a code.
 //
 // Called from inside a handler it cannot wait for the peer, and returns when the
 // close frame is sent: return [Halt] there instead.
