@@ -82,9 +82,9 @@ func (s *stream) isBroken() bool {
 // being closed from this side, or broken off.
 func (s *stream) discards() bool {
 	s.mu.Lock()
-	ending := s.phase > live
+	ending := s.phase > live || s.reported
 	s.mu.Unlock()
-	return ending || s.out.closing()
+	return ending || s.out.leaving()
 }
 
 // endTime is how long the last writes of a stream may hold up its end.

@@ -736,6 +736,38 @@ func TestSendOfACloseFrameGivenUp(t *testing.T) {
 	}
 }
 
+// What arrives while a close frame waits in the queue is not thrown away: the frame may be given up.
+func TestWhatComesBeforeACloseFrameGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		queued := make(chan struct{})
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(
+			reqwstest.Accept(),
+			reqwstest.Await(queued),
+			reqwstest.SendText("kept"),
+			reqwstest.Stall(),
+		))
+		resp, err := to(srv, reqws.WriteTimeout(time.Hour)).Do(t.Context())
+		is.NoErr(err)
+		go func() { _ = resp.Send(context.Background(), reqws.Binary(make([]byte, 10_000))) }()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		sent := make(chan error, 1)
+		go func() { sent <- resp.Send(ctx, reqws.Close(4000, "")) }()
+		synctest.Wait()
+		close(queued)
+		synctest.Wait()
+		cancel()
+		is.True(errors.Is(<-sent, context.Canceled))
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		frames, err := resp.Receive(ctx)
+		is.NoErr(err)
+		is.Equal(listed(frames), []string{`text "kept"`})
+		is.NoErr(resp.CloseNow())
+	})
+}
+
 // A real peer that stalls: the socket's buffers fill, and ctx ends the Send.
 func TestSendToAStalledSocket(t *testing.T) {
 	tidy(t)

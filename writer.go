@@ -985,6 +985,14 @@ func (w *writer) releaseDeflate() {
 	}
 }
 
+// leaving reports whether a close frame is being written, or was: one that is still in the queue,
+// where it is the last, may yet be taken back.
+func (w *writer) leaving() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shut && (w.tail == nil || !endInClose(w.tail.frames))
+}
+
 // closing reports whether a close frame was queued.
 func (w *writer) closing() bool {
 	w.mu.Lock()
