@@ -443,6 +443,41 @@ func TestFail(t *testing.T) {
 	}
 }
 
+// A handler that is told of the end may wait for the Sends that the end finds under way.
+func TestAHandlerThatWaitsForSendsAtTheEnd(t *testing.T) {
+	for name, server := range servers {
+		t.Run(name, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := server(t, reqwstest.Script(
+				reqwstest.Accept(),
+				reqwstest.Do(func(c *reqwstest.Conn) error {
+					_, err := io.ReadFull(c, make([]byte, 1000)) // a Send is under way
+					return err
+				}),
+				reqwstest.Do((*reqwstest.Conn).CloseWrite),
+				reqwstest.Stall(),
+			))
+			var sends sync.WaitGroup
+			errs := make([]error, 3)
+			resp, err := to(srv, reqws.WriteTimeout(0)).Do(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+				is.True(in.Err != nil)
+				sends.Wait()
+				return reqws.Cont()
+			}))
+			is.NoErr(err)
+			for i := range errs {
+				sends.Go(func() { errs[i] = resp.Send(context.Background(), reqws.Binary(make([]byte, 32<<20))) })
+			}
+			err = resp.Wait()
+			is.True(errors.Is(err, io.ErrUnexpectedEOF))
+			for _, sent := range errs {
+				is.True(errors.Is(sent, io.ErrUnexpectedEOF))
+			}
+		})
+	}
+}
+
 // A handler that closes its stream and then halts it, too, is not told what it did.
 func TestCloseAndThenHalt(t *testing.T) {
 	mine := errors.New("mine")

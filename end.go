@@ -533,7 +533,11 @@ func (s *stream) decide(readErr error) {
 	}
 	s.decided = true
 	s.err = s.fail("stream", s.outcome(readErr))
-	if s.err != nil && s.direct && !s.halted {
+	if s.err == nil {
+		return
+	}
+	s.out.stop(s.err) // the handler may wait for those who send
+	if s.direct && !s.halted {
 		d := s.call(Event{Err: s.err})
 		if err := d.Err(); err != nil {
 			s.err = s.fail("stream", err)
