@@ -294,10 +294,10 @@ func (s *stream) windUp() {
 // halfClose shuts down the write side, as far as the connection can.
 func (s *stream) halfClose() {
 	type halfCloser interface{ CloseWrite() error }
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.endTime()))
 	if s.out.link != nil {
 		s.out.link.release() // TLS says goodbye
 	}
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.endTime()))
 	if c, ok := s.conn.(halfCloser); ok {
 		_ = c.CloseWrite()
 	}

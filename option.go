@@ -893,7 +893,8 @@ func WriteTimeout(d time.Duration) Option {
 // CloseTimeout bounds how long the end of a stream takes once it began: for what is
 // being written, for the peer's close frame, and then for the peer's end of the
 // connection (RFC 6455, section 7.1.1). The default is 5s. 0 does not wait: then no answer
-// to a close frame is asked for, and what was sent last may be lost.
+// to a close frame is asked for, and what was sent last may be lost. Whatever it is, a
+// last close frame that the connection does not take at once is given a tenth of a second.
 func CloseTimeout(d time.Duration) Option {
 	return checked("CloseTimeout", d, notNegative, func(c *config, d time.Duration) { c.closeTimeout = d })
 }

@@ -38,11 +38,15 @@ func (l *tlsLink) hold() {
 	l.held = true
 }
 
-// release lets writes through again: to say goodbye.
+// release lets writes through again, to say goodbye. What TLS had to say by itself goes first.
 func (l *tlsLink) release() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	kept := l.kept
 	l.held, l.kept = false, nil
+	l.mu.Unlock()
+	if len(kept) > 0 {
+		_, _ = l.Conn.Write(kept)
+	}
 }
 
 // lend gives l the buffer that it is to keep what is written in, until take.

@@ -939,8 +939,8 @@ func (w *writer) giveUp(err error) {
 	}
 }
 
-// quit stops the writing where it is, and waits for that: whatever has failed is known
-// to the owner then.
+// quit stops the writing where it is, and waits a moment for that: whatever has failed is known
+// to the owner then. A connection whose deadlines do not work is not waited for.
 func (w *writer) quit() {
 	w.mu.Lock()
 	if w.busy && w.conn != nil {
@@ -948,7 +948,7 @@ func (w *writer) quit() {
 		w.interrupt()
 	}
 	w.mu.Unlock()
-	w.awaitIdle(0)
+	w.awaitIdle(farewellTime)
 }
 
 // awaitIdle waits until nobody writes, or for d where that is above 0.
