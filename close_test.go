@@ -227,11 +227,15 @@ func TestThePeerClosesDuringABlockedSend(t *testing.T) {
 func TestThePeerClosesDuringABlockedReply(t *testing.T) {
 	for name, server := range servers {
 		for _, behind := range []bool{false, true} {
-			for _, code := range []int{1009, 1000} {
-				t.Run(fmt.Sprintf("%s/%d/behind=%v", name, code, behind), func(t *testing.T) {
+			for _, tc := range []struct {
+				code int
+				send bool // by Send inside the handler rather than as a reply
+			}{{1009, false}, {1000, false}, {1009, true}} {
+				t.Run(fmt.Sprintf("%s/%d/send=%v/behind=%v", name, tc.code, tc.send, behind), func(t *testing.T) {
+					code := tc.code
 					tidy(t)
 					is := is.New(t)
-					sending := make(chan struct{})
+					inside, sending := make(chan struct{}), make(chan struct{})
 					srv := server(t, reqwstest.BufferSize(4096), reqwstest.Script(
 						reqwstest.Accept(),
 						reqwstest.SendText("go"),
@@ -243,22 +247,29 @@ func TestThePeerClosesDuringABlockedReply(t *testing.T) {
 						reqwstest.Stall(),
 					))
 					var got []string
-					handler := func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+					handler := func(in reqws.Event, resp *reqws.Response) reqws.Directive {
 						for _, f := range in.Frames {
 							got = append(got, f.String())
 						}
 						if len(got) > 1 || in.Err != nil {
 							return reqws.Cont()
 						}
-						if behind {
+						if close(inside); behind {
 							<-sending
 						}
-						return reqws.Cont(reqws.Binary(make([]byte, 12<<20)))
+						large := reqws.Binary(make([]byte, 12<<20))
+						if !tc.send {
+							return reqws.Cont(large)
+						}
+						is.True(resp.Send(context.Background(), large) != nil)
+						is.Equal(in.Frames[0].Text(), "go") // lent until the handler returns
+						return reqws.Cont()
 					}
 					resp, err := to(srv, reqws.CloseTimeout(100*time.Millisecond), reqws.WriteTimeout(time.Hour)).Do(t.Context(), reqws.Into(handler))
 					is.NoErr(err)
 					if behind {
 						go func() {
+							<-inside // else "go" may come together with what follows it
 							close(sending)
 							_ = resp.Send(context.Background(), reqws.Binary(make([]byte, 12<<20)))
 						}()

@@ -255,3 +255,35 @@ func TestSendJSON(t *testing.T) {
 	is.Equal(code, websocket.StatusNormalClosure)
 	is.True(resp.SendJSON(context.Background(), 1) != nil)
 }
+
+// What Each costs a frame, beside a loop over the batch.
+func BenchmarkEach(b *testing.B) {
+	frames := make([]reqws.Frame, 512)
+	for i := range frames {
+		frames[i] = reqws.Text("sixteen bytes ..")
+	}
+	for _, bm := range []struct {
+		name    string
+		handler reqws.Handler
+	}{
+		{"batch", func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+			n := 0
+			for _, f := range in.Frames {
+				n += len(f.Data)
+			}
+			if n == 0 {
+				return reqws.Halt()
+			}
+			return reqws.Cont()
+		}},
+		{"Each", reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })},
+		{"EachWith", reqws.EachWith(func(reqws.Frame, *reqws.Response) reqws.Directive { return reqws.Cont() })},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for n := 0; n < b.N; n += len(frames) {
+				bm.handler(reqws.Event{Frames: frames}, nil)
+			}
+		})
+	}
+}

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// While the replies of a handler wait for a connection that takes nothing, its loop cannot go on.
+// While the replies of a handler, or a Send from inside of it, wait for a connection that takes
+// nothing, its loop cannot go on.
 // But the peer may have said why it takes nothing: with a close frame, which the stream is to end
 // with, within the close timeout. So meanwhile somebody reads on, as far as the buffer for reading
 // ahead goes, and looks for one.
@@ -19,14 +20,18 @@ const lookOutBytes = 64 << 10
 // errTakesNothing is why replies were given up that the peer did not want any more.
 var errTakesNothing = errors.New("the peer has closed the stream, and takes no more")
 
-// lookOut returns when a value of wake is about to come: the replies are written, or will not
-// be.
-func (s *stream) lookOut(wake chan bool) {
+// lookOut returns when a value of op's wake is about to come, or its ctx has ended: op is written,
+// or will not be. op is the loop's own: replies, or a Send from inside the handler. For others it
+// returns at once.
+func (s *stream) lookOut(op *sendOp) {
 	for range 4 { // most writes of others are over in a moment
-		if len(wake) > 0 {
+		if len(op.wake) > 0 {
 			return
 		}
 		runtime.Gosched()
+	}
+	if !op.lent && !s.insideHandler() {
+		return
 	}
 	var enough atomic.Bool
 	found := make(chan bool, 1)
@@ -37,25 +42,28 @@ func (s *stream) lookOut(wake chan bool) {
 		resume()
 	}()
 	select {
-	case done := <-wake:
-		wake <- done // its capacity is 1, and nobody else sends
-		enough.Store(true)
-		s.setReadDeadline(aLongTimeAgo)
-		<-found
+	case done := <-op.wake:
+		op.wake <- done // its capacity is 1, and nobody else sends
+	case <-op.ctx.Done():
 	case closes := <-found:
 		if closes {
-			s.awaitReplies(wake)
+			s.awaitWrite(op)
 		}
+		return
 	}
+	enough.Store(true)
+	s.setReadDeadline(aLongTimeAgo)
+	<-found
 }
 
-// awaitReplies gives what is being written the close timeout.
-func (s *stream) awaitReplies(wake chan bool) {
+// awaitWrite gives what is being written the close timeout.
+func (s *stream) awaitWrite(op *sendOp) {
 	timer := time.NewTimer(s.closeTimeout)
 	defer timer.Stop()
 	select {
-	case done := <-wake:
-		wake <- done
+	case done := <-op.wake:
+		op.wake <- done
+	case <-op.ctx.Done():
 	case <-timer.C:
 		s.out.giveUp(errTakesNothing)
 	}

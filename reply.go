@@ -111,7 +111,7 @@ func (s *stream) sendReplies(frames []Frame) error {
 		return nil
 	}
 	op := opPool.Get().(*sendOp)
-	op.frames, op.loop = frames, s
+	op.frames, op.s, op.lent = frames, s, true
 	defer op.free()
 	return s.out.send(context.Background(), op)
 }

@@ -58,6 +58,7 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 		return s.fail("send", err)
 	}
 	op := newOp(frames)
+	op.s = s
 	defer op.free()
 	if err := s.out.send(ctx, op); err != nil {
 		return s.fail("send", err)

@@ -74,7 +74,7 @@ type sendOp struct {
 	own    []Frame // where frames were copied to
 	held   []byte  // where their payloads were copied to
 	ctx    context.Context
-	loop   *stream // of the replies of its handler: their payloads are lent by its reader
+	s      *stream // whose loop may be the one that waits, from inside a handler
 	next   *sendOp
 	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
@@ -82,7 +82,8 @@ type sendOp struct {
 	state     sendState
 	lead      bool // to write is up to the one who waits for this op
 	orphan    bool // nobody waits for it
-	kept      bool // its payloads are its own
+	lent      bool // it is replies of the loop's, whose payloads its reader lends
+	kept      bool // the payloads are its own
 	cancelled bool // its ctx ended while it was in flight
 
 	frame   int // the frame that is to be encoded next,
@@ -160,7 +161,7 @@ func (op *sendOp) free() {
 // keep copies what is still to be encoded, so that who lent it may have it back: all of it while
 // nothing has left the buffer, since it may have to be encoded anew.
 func (op *sendOp) keep() {
-	if op.loop == nil || op.kept {
+	if !op.lent || op.kept {
 		return
 	}
 	op.kept = true
@@ -217,7 +218,7 @@ func (w *writer) attach(conn net.Conn, try tryWriter) {
 func (w *writer) send(ctx context.Context, op *sendOp) error {
 	op.ctx = ctx
 	w.mu.Lock()
-	if w.busy && op.loop != nil { // large ones had better be copied without the lock
+	if w.busy && op.lent { // large ones had better be copied without the lock
 		w.mu.Unlock()
 		op.keep()
 		w.mu.Lock()
@@ -426,8 +427,8 @@ func (w *writer) remove(op *sendOp) {
 // await waits while others write op, or until it is op's turn to lead.
 func (w *writer) await(op *sendOp) error {
 	var done bool
-	if op.loop != nil {
-		op.loop.lookOut(op.wake)
+	if op.s != nil {
+		op.s.lookOut(op)
 	}
 	select {
 	case done = <-op.wake:

@@ -33,7 +33,7 @@ func TestRepliesBeforeASendThatIsGivenUp(t *testing.T) {
 			is.NoErr(err)
 			w := &resp.s.out
 			op, other := newOp(replies), newOp([]Frame{Text("given up")})
-			op.loop, op.ctx, op.lead = resp.s, context.Background(), true
+			op.lent, op.ctx, op.lead = true, context.Background(), true
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			other.ctx = ctx
