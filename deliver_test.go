@@ -1,6 +1,7 @@
 package reqws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
@@ -198,6 +200,74 @@ func TestPongsDoNotStopTheReading(t *testing.T) {
 				is.NoErr(<-sent)
 				is.NoErr(resp.Wait())
 				is.Equal(received, size)
+			})
+		}
+	}
+}
+
+// An echo that is blocked stays what it was, while what comes behind it is read ahead into the
+// same reader: the peer compares each byte, of small and large messages, plain and compressed.
+func TestABlockedEchoIsNotOverwritten(t *testing.T) {
+	for name, server := range servers {
+		for _, compressed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/compressed=%v", name, compressed), func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				var in, ahead []reqwstest.Frame
+				message := func(i, size int) reqwstest.Frame {
+					p := make([]byte, size)
+					for k := range p {
+						p[k] = byte(i*31 + k*k>>3 + k)
+					}
+					return reqwstest.Binary(p)
+				}
+				for i, size := range []int{10, 3000, 8000, 1, 400} {
+					in = append(in, message(i, size))
+				}
+				for i := range 30 {
+					ahead = append(ahead, message(100+i, 1000))
+				}
+				send := func(frames []reqwstest.Frame) []reqwstest.Frame {
+					if !compressed {
+						return frames
+					}
+					var out []reqwstest.Frame
+					for _, f := range frames {
+						out = append(out, reqwstest.Deflate(f))
+					}
+					return out
+				}
+				accept := reqwstest.Accept()
+				if compressed {
+					accept = reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; client_no_context_takeover; server_no_context_takeover"))
+				}
+				srv := server(t, reqwstest.BufferSize(4096), reqwstest.Script(
+					accept,
+					reqwstest.Do(func(c *reqwstest.Conn) error {
+						for _, frames := range [][]reqwstest.Frame{in, ahead} {
+							if err := c.WriteFrame(send(frames)...); err != nil {
+								return err
+							}
+						}
+						for i, want := range append(in, ahead...) { // and only now it reads
+							_, p, err := c.ReadMessage()
+							if err != nil {
+								return err
+							}
+							if !bytes.Equal(p, want.Payload) {
+								return fmt.Errorf("message %d of %d bytes came back as another one", i, len(want.Payload))
+							}
+						}
+						return nil
+					}),
+					reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""),
+				))
+				opts := []reqws.Option{reqws.Into(reqws.Each(echo)), reqws.WriteTimeout(time.Minute)}
+				if compressed {
+					opts = append(opts, reqws.Compression(websocket.CompressionNoContextTakeover))
+				}
+				is.NoErr(to(srv).Run(t.Context(), opts...))
+				is.NoErr(srv.Wait(t.Context()))
 			})
 		}
 	}

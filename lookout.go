@@ -12,7 +12,8 @@ import (
 // nothing, its loop cannot go on.
 // But the peer may have said why it takes nothing: with a close frame, which the stream is to end
 // with, within the close timeout. So meanwhile somebody reads on, as far as the buffer for reading
-// ahead goes, and looks for one.
+// ahead goes, and looks for one. What the handler was lent stays as it is: the reader takes that
+// back with the next batch.
 
 // lookOutBytes is how much is read to find a close frame.
 const lookOutBytes = 64 << 10
@@ -30,7 +31,7 @@ func (s *stream) lookOut(op *sendOp) {
 		}
 		runtime.Gosched()
 	}
-	if !op.lent && !s.insideHandler() {
+	if !op.replies && !s.insideHandler() {
 		return
 	}
 	var enough atomic.Bool

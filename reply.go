@@ -111,7 +111,7 @@ func (s *stream) sendReplies(frames []Frame) error {
 		return nil
 	}
 	op := opPool.Get().(*sendOp)
-	op.frames, op.s, op.lent = frames, s, true
+	op.frames, op.s, op.replies = frames, s, true
 	defer op.free()
 	return s.out.send(context.Background(), op)
 }

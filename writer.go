@@ -72,7 +72,6 @@ type work struct {
 type sendOp struct {
 	frames []Frame
 	own    []Frame // where frames were copied to
-	held   []byte  // where their payloads were copied to
 	ctx    context.Context
 	s      *stream // whose loop may be the one that waits, from inside a handler
 	next   *sendOp
@@ -82,8 +81,7 @@ type sendOp struct {
 	state     sendState
 	lead      bool // to write is up to the one who waits for this op
 	orphan    bool // nobody waits for it
-	lent      bool // it is replies of the loop's, whose payloads its reader lends
-	kept      bool // the payloads are its own
+	replies   bool // of the loop's
 	cancelled bool // its ctx ended while it was in flight
 
 	frame   int // the frame that is to be encoded next,
@@ -151,40 +149,8 @@ func (op *sendOp) free() {
 	if cap(op.own) > mostKept {
 		op.own = nil
 	}
-	if cap(op.held) > writeChunk {
-		op.held = nil
-	}
-	*op = sendOp{own: op.own[:0], held: op.held[:0]}
+	*op = sendOp{own: op.own[:0]}
 	opPool.Put(op)
-}
-
-// keep copies what is still to be encoded, so that who lent it may have it back: all of it while
-// nothing has left the buffer, since it may have to be encoded anew.
-func (op *sendOp) keep() {
-	if !op.lent || op.kept {
-		return
-	}
-	op.kept = true
-	from := 0
-	if op.begun {
-		from = op.frame
-	}
-	frames, held := append(op.own[:0], op.frames[from:]...), op.held[:0]
-	n := 0
-	for i := range frames {
-		n += len(frames[i].Data)
-	}
-	held = slices.Grow(held, n)
-	for i := range frames {
-		data := frames[i].Data
-		at := len(held)
-		held = append(held, data...)
-		frames[i].Data = held[at:len(held):len(held)]
-		if from+i == op.frame && len(data) > 0 && len(op.body) > 0 && &op.body[0] == &data[0] {
-			op.body = frames[i].Data // it is being encoded
-		}
-	}
-	op.frames, op.frame, op.own, op.held = frames, op.frame-from, frames, held
 }
 
 // errCut is a Send whose ctx ended when a part of its frames was written.
@@ -218,11 +184,6 @@ func (w *writer) attach(conn net.Conn, try tryWriter) {
 func (w *writer) send(ctx context.Context, op *sendOp) error {
 	op.ctx = ctx
 	w.mu.Lock()
-	if w.busy && op.lent { // large ones had better be copied without the lock
-		w.mu.Unlock()
-		op.keep()
-		w.mu.Lock()
-	}
 	if err := w.refusal(); err != nil {
 		w.mu.Unlock()
 		return err
@@ -230,7 +191,6 @@ func (w *writer) send(ctx context.Context, op *sendOp) error {
 	w.shut = endInClose(op.frames)
 	w.push(op)
 	if w.busy {
-		op.keep() // busy only just now
 		op.wake = w.borrowWake()
 		w.mu.Unlock()
 		return w.await(op)
@@ -342,7 +302,6 @@ func (w *writer) lead(own *sendOp) error {
 	done := own.state == sendDone
 	if !done {
 		own.lead, own.wake = false, w.borrowWake()
-		own.keep()
 	}
 	if blocked {
 		go w.flush()

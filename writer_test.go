@@ -33,7 +33,7 @@ func TestRepliesBeforeASendThatIsGivenUp(t *testing.T) {
 			is.NoErr(err)
 			w := &resp.s.out
 			op, other := newOp(replies), newOp([]Frame{Text("given up")})
-			op.lent, op.ctx, op.lead = true, context.Background(), true
+			op.ctx, op.lead = context.Background(), true
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			other.ctx = ctx
@@ -45,7 +45,6 @@ func TestRepliesBeforeASendThatIsGivenUp(t *testing.T) {
 			other.wake = w.borrowWake()
 			is.True(w.round())
 			op.lead, op.wake = false, w.borrowWake()
-			op.keep()
 			other.cancelled = true
 			w.mu.Unlock()
 			w.flushAll()
