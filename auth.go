@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // authenticate is the step for [Auth], and for userinfo in the URL where there
@@ -191,6 +193,6 @@ func await[T any](ctx context.Context, f func(context.Context) (T, error)) (T, e
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, ended(ctx, nil)
+		return none, failure.Ended(ctx, nil)
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // RetryMode says what is tried again. See [Retry].
@@ -265,7 +267,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ended(ctx, nil)
+		return failure.Ended(ctx, nil)
 	}
 }
 
@@ -273,7 +275,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // for.
 func waitError(ctxErr error, resp *http.Response, err error) error {
 	if err != nil {
-		return fmt.Errorf("%w while waiting to try again after: %v", ctxErr, withoutURL(err))
+		return fmt.Errorf("%w while waiting to try again after: %v", ctxErr, failure.WithoutURL(err))
 	}
 	return fmt.Errorf("%w while waiting to try again after status %d", ctxErr, resp.StatusCode)
 }
@@ -294,5 +296,5 @@ func (c *config) logRetry(a *attempt, resp *http.Response, err error, delay time
 		why = slog.Int("status", resp.StatusCode)
 	}
 	log.LogAttrs(a.req.Context(), c.retryLogLevel, "reqws: will try again",
-		slog.String("url", safeURL(a.req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
+		slog.String("url", failure.SafeURL(a.req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
 }

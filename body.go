@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 	"sync"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // startPlain makes a stream of the answer to a plain http or https request: run
@@ -107,7 +109,7 @@ func (s *stream) bodyFailed(err error) error {
 	case s.life.Err() != nil: // which the body may learn first
 		return s.lifeError()
 	}
-	return unquoted(err)
+	return failure.Unquoted(err)
 }
 
 // closeBody ends a plain answer, cleanly.

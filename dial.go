@@ -3,7 +3,6 @@ package reqws
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -15,16 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
-)
 
-// The phases of connecting, as errors name them.
-const (
-	phaseLookup    = "lookup"
-	phaseDial      = "dial"
-	phaseProxy     = "proxy"
-	phaseTLS       = "TLS"
-	phaseHandshake = "handshake"
-	phaseRequest   = "request" // of a plain HTTP exchange
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/netconn"
 )
 
 // trip is one round trip: a request on its way to an answer.
@@ -60,35 +52,18 @@ func bound(ctx context.Context, d time.Duration) (context.Context, context.Cance
 	return context.WithTimeoutCause(ctx, d, connectTimeoutError(d))
 }
 
-// ended returns why ctx is over, or nil while it is not. An operation that was
-// given the deadline of ctx may time out an instant before ctx does.
-func ended(ctx context.Context, err error) error {
-	var timeout net.Error
-	if deadline, ok := ctx.Deadline(); ok && errors.As(err, &timeout) && timeout.Timeout() && !time.Now().Before(deadline) {
-		<-ctx.Done()
-	}
-	if ctx.Err() == nil {
-		return nil
-	}
-	cause := context.Cause(ctx)
-	if errors.Is(cause, ctx.Err()) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", ctx.Err(), cause)
-}
-
 // fail says what the trip failed in. Where ctx is over that is why, whatever
 // it looked like from inside.
 func (t *trip) fail(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	if why := ended(ctx, err); why != nil {
+	if why := failure.Ended(ctx, err); why != nil {
 		err = why
 	}
 	phase := t.phase.Load().(string)
-	if phase == phaseProxy && t.via != nil {
-		err = &proxyError{proxyName(t.via), withoutURL(err)}
+	if phase == failure.Proxy && t.via != nil {
+		err = &proxyError{proxyName(t.via), failure.WithoutURL(err)}
 	}
 	return fail(phase, t.url, err)
 }
@@ -97,7 +72,7 @@ func (t *trip) fail(ctx context.Context, err error) error {
 // nothing in f blocks past it. It relies on Close alone: connections from a
 // DialContext need not support deadlines for that. After an error conn is closed.
 func guard(ctx context.Context, conn net.Conn, f func() error) error {
-	conn = bare(conn)
+	conn = netconn.Bare(conn)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err := f()
 	if !stop() && err == nil {
@@ -107,23 +82,6 @@ func guard(ctx context.Context, conn net.Conn, f func() error) error {
 		conn.Close()
 	}
 	return err
-}
-
-// bare returns the network connection under conn: closing it never waits, while
-// that of a tls.Conn may wait to write its goodbye.
-func bare(conn net.Conn) net.Conn {
-	for {
-		switch c := conn.(type) {
-		case *tls.Conn:
-			conn = c.NetConn()
-		case *openConn:
-			conn = c.Conn
-		case *tlsLink:
-			conn = c.Conn
-		default:
-			return conn
-		}
-	}
 }
 
 // open connects to the request's server, through the proxy if there is one, with
@@ -139,19 +97,19 @@ func (t *trip) open(ctx context.Context, alpn ...string) (net.Conn, error) {
 // reach connects to the request's server, up to where its own bytes flow.
 func (t *trip) reach(ctx context.Context) (conn net.Conn, err error) {
 	if t.via != nil {
-		t.enter(phaseProxy)
+		t.enter(failure.Proxy)
 		conn, err = t.through(ctx)
 		return conn, t.fail(ctx, err)
 	}
-	t.enter(phaseLookup)
+	t.enter(failure.Lookup)
 	addr, err := address(t.req.URL)
 	if err == nil {
-		t.enter(phaseDial)
+		t.enter(failure.Dial)
 		conn, err = t.dial(t.traceLookup(ctx), addr)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
-		t.enter(phaseLookup)
+		t.enter(failure.Lookup)
 	}
 	return conn, t.fail(ctx, err)
 }
@@ -160,8 +118,8 @@ func (t *trip) reach(ctx context.Context) (conn net.Conn, err error) {
 // dialer is one of package net.
 func (t *trip) traceLookup(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { t.enter(phaseLookup) },
-		DNSDone:  func(httptrace.DNSDoneInfo) { t.enter(phaseDial) },
+		DNSStart: func(httptrace.DNSStartInfo) { t.enter(failure.Lookup) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { t.enter(failure.Dial) },
 	})
 }
 

@@ -9,12 +9,12 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/reqws/reqws/internal/h2"
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -293,18 +293,17 @@ func (s *stream) windUp() {
 
 // halfClose shuts down the write side, as far as the connection can.
 func (s *stream) halfClose() {
-	type halfCloser interface{ CloseWrite() error }
 	_ = s.conn.SetWriteDeadline(time.Now().Add(s.endTime()))
 	if s.out.link != nil {
-		s.out.link.release() // TLS says goodbye
+		s.out.link.Release() // TLS says goodbye
 	}
-	if c, ok := s.conn.(halfCloser); ok {
+	if c, ok := s.conn.(netconn.HalfCloser); ok {
 		_ = c.CloseWrite()
 	}
 	if _, ok := s.conn.(*tls.Conn); !ok {
 		return
 	}
-	if c, ok := bare(s.conn).(halfCloser); ok {
+	if c, ok := netconn.Bare(s.conn).(netconn.HalfCloser); ok {
 		_ = c.CloseWrite()
 	}
 }
@@ -400,7 +399,7 @@ func (s *stream) tearDown(cause error) {
 	s.mu.Unlock()
 	s.out.stop(cause)
 	if conn != nil {
-		_ = bare(conn).Close() // TLS would wait to say goodbye
+		_ = netconn.Bare(conn).Close() // TLS would wait to say goodbye
 	}
 	if body != nil {
 		_ = body.Close()
@@ -458,22 +457,12 @@ func (s *stream) setReadDeadline(t time.Time) {
 	}
 }
 
-// isLoss reports whether err is that of a connection whose peer is gone.
-func isLoss(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || peerGone(err)
-}
-
-// peerGone reports whether a write failed since nobody is there to read.
-func peerGone(err error) bool {
-	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
-}
-
-// peerLeft is peerGone for HTTP/2 as well, where the peer may also have reset the
+// peerLeft is netconn.IsLoss for HTTP/2 as well, where the peer may also have reset the
 // stream, or gone away, or be known to be gone from what the connection's reader met.
 func peerLeft(err error) bool {
 	var reset h2.StreamError
 	var away h2.GoAwayError
-	return isLoss(err) || errors.As(err, &away) || errors.As(err, &reset) && reset.Reason == ""
+	return netconn.IsLoss(err) || errors.As(err, &away) || errors.As(err, &reset) && reset.Reason == ""
 }
 
 // giveUp ends the stream since its ctx has ended: with a close frame that says so
@@ -646,7 +635,7 @@ func (s *stream) finish() {
 // letGo gives back what s holds.
 func (s *stream) letGo() {
 	if s.conn != nil {
-		_ = bare(s.conn).Close()
+		_ = netconn.Bare(s.conn).Close()
 		_ = s.conn.Close()
 	}
 	if s.unwatch != nil {

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // Errors to test for with errors.Is.
@@ -41,12 +42,12 @@ type HTTPError struct {
 }
 
 func (e *HTTPError) Error() string {
-	return fmt.Sprintf("reqws: %s: %s: refused with status %s", cmp.Or(e.phase, phaseRequest), e.URL, statusAnd(e.StatusCode, e.says))
+	return fmt.Sprintf("reqws: %s: %s: refused with status %s", cmp.Or(e.phase, failure.Request), e.URL, statusAnd(e.StatusCode, e.says))
 }
 
 // Format writes the error with any verb as its text: not %#v either shows what of the
 // answer may repeat a secret.
-func (e HTTPError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
+func (e HTTPError) Format(f fmt.State, verb rune) { failure.Format(f, verb, e.Error()) }
 
 // ProxyError is the answer of an http or https proxy that opens no way to the
 // server. It is no [HTTPError]: that is the answer of the server, which was never
@@ -64,7 +65,7 @@ func (e *ProxyError) Error() string {
 }
 
 // Format writes the error with any verb as its text, as that of an [HTTPError] does.
-func (e ProxyError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
+func (e ProxyError) Format(f fmt.State, verb rune) { failure.Format(f, verb, e.Error()) }
 
 // Retryable tells the retry step which refusals may pass.
 func (e *ProxyError) Retryable() bool { return isTransientStatus(e.StatusCode) }
@@ -98,88 +99,11 @@ func (e *ProtocolError) Is(target error) bool {
 	return target == ErrMessageTooBig && e.Code == websocket.StatusMessageTooBig
 }
 
-// phaseError says in which phase something failed and for which URL. All errors
-// that leave the package from the way to a connection are wrapped in one.
-type phaseError struct {
-	phase string
-	url   string
-	err   error
-}
-
-func (e *phaseError) Error() string { return "reqws: " + e.phase + ": " + e.url + ": " + e.err.Error() }
-func (e *phaseError) Unwrap() error { return e.err }
-
-// Format writes the text with any verb: fmt shows the inside of an error to a verb that
-// is not for text.
-func (e *phaseError) Format(f fmt.State, verb rune) { format(f, verb, e.Error()) }
-
 // fail wraps err with its phase, unless a deeper place has done so already.
 func fail(phase string, u *url.URL, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = withoutURL(err)
-	var pe *phaseError
-	var he *HTTPError
-	if errors.As(err, &pe) || errors.As(err, &he) {
+	err = failure.WithoutURL(err)
+	if refused := new(HTTPError); errors.As(err, &refused) { // which says so itself
 		return err
 	}
-	return &phaseError{phase, safeURL(u), err}
+	return failure.In(phase, u, err)
 }
-
-// withoutURL takes each *url.Error off err, with what is around it: it quotes a
-// URL whose query may hold a secret.
-func withoutURL(err error) error {
-	var ue *url.Error
-	for errors.As(err, &ue) && ue.Err != nil {
-		err = ue.Err
-	}
-	return err
-}
-
-// safeURL writes u without what may be secret in it: userinfo, query, fragment, and
-// port and path where they may be a password.
-func safeURL(u *url.URL) string {
-	if u == nil || u.Scheme == "" && u.Host == "" && u.Path == "" {
-		return "(no URL)"
-	}
-	if isCutOff(u.Path, u.RawQuery) {
-		host := u.Hostname()
-		if host != "" && !strings.Contains(host, ".") { // it may be the password's beginning, too
-			host = hiddenValue
-		}
-		return (&url.URL{Scheme: u.Scheme, Host: host, Path: "/" + hiddenValue}).String()
-	}
-	s := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return s.String()
-}
-
-// unquoted takes out of the text of an error of net/http what it quotes of the
-// peer's answer, where it is about that.
-func unquoted(err error) error {
-	if err == nil {
-		return nil
-	}
-	text := err.Error()
-	quotes := []string{"malformed ", "transport connection broken", "server sent GOAWAY", "invalid header field", "pseudo-header"}
-	if !slices.ContainsFunc(quotes, func(q string) bool { return strings.Contains(text, q) }) {
-		return err
-	}
-	end := len(text)
-	for _, before := range []string{`"`, "header line:", "header initial line:", "encoding:", "; got", ", debug="} {
-		if i := strings.Index(text, before); i >= 0 {
-			end = min(end, i)
-		}
-	}
-	return &quiet{strings.TrimSuffix(strings.TrimRight(text[:end], " :"), " for"), err}
-}
-
-// quiet is an error in other words.
-type quiet struct {
-	text string
-	err  error
-}
-
-func (e *quiet) Error() string                 { return e.text }
-func (e *quiet) Unwrap() error                 { return e.err }
-func (e *quiet) Format(f fmt.State, verb rune) { format(f, verb, e.text) }

@@ -21,6 +21,8 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -48,7 +50,7 @@ type handshake struct {
 	offered     []string // subprotocols
 	timer       *time.Timer
 	cancel      context.CancelFunc // of an open one, lets go of what a user's Transport holds
-	conn        *openConn
+	conn        *netconn.Conn
 	deflate     *wire.DeflateParams
 	extensions  []string // what the server accepted
 	subprotocol string
@@ -66,7 +68,7 @@ func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
 		return o.handshake(req)
 	}
 	resp, err := answerOf(o.c.roundTripper(), req)
-	return resp, fail("request", req.URL, unquoted(err))
+	return resp, fail("request", req.URL, failure.Unquoted(err))
 }
 
 // answerOf has a round tripper that may be anyone's perform one exchange, and
@@ -204,7 +206,7 @@ func (h *handshake) inTime() {
 func (h *handshake) abandon() {
 	h.gone.Store(true)
 	if h.conn != nil {
-		_ = bare(h.conn).Close()
+		_ = netconn.Bare(h.conn).Close()
 	}
 	h.inTime()
 	if h.cancel != nil {
@@ -214,12 +216,12 @@ func (h *handshake) abandon() {
 
 // openBody is what steps see of an open WebSocket: the connection.
 type openBody struct {
-	*openConn
+	*netconn.Conn
 	h *handshake
 }
 
 func (b *openBody) Close() error {
-	err := b.openConn.Close()
+	err := b.Conn.Close()
 	b.h.abandon()
 	return err
 }
@@ -242,13 +244,13 @@ func (r *refusal) Close() error {
 func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
 	resp, err := answerOf(h.c.roundTripper(), h.request(ctx, req))
 	if err != nil {
-		return nil, caused(ctx, unquoted(err))
+		return nil, caused(ctx, failure.Unquoted(err))
 	}
-	_, own := resp.Body.(*openConn)
+	_, own := resp.Body.(*netconn.Conn)
 	if !opensWebSocket(resp) || resp.ProtoMajor == 2 && !own { // a Transport knows no extended CONNECT
 		return resp, nil
 	}
-	if h.conn, err = asOpenConn(resp.Body); err != nil {
+	if h.conn, err = openConn(resp.Body); err != nil {
 		return nil, err
 	}
 	if resp.ProtoMajor != 2 {
@@ -393,15 +395,15 @@ func caused(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// asOpenConn makes a connection of the body of a 101.
-func asOpenConn(body io.ReadCloser) (*openConn, error) {
+// openConn makes a connection of the body of a 101.
+func openConn(body io.ReadCloser) (*netconn.Conn, error) {
 	switch b := body.(type) {
-	case *openConn:
+	case *netconn.Conn:
 		return b, nil
 	case net.Conn:
-		return &openConn{Conn: b}, nil
+		return &netconn.Conn{Conn: b}, nil
 	case io.ReadWriteCloser:
-		return &openConn{Conn: newBodyConn(b)}, nil
+		return &netconn.Conn{Conn: netconn.NewBody(b)}, nil
 	}
 	_ = body.Close()
 	return nil, fmt.Errorf("the transport's answer 101 has a body of type %T, which cannot be written to", body)
@@ -511,16 +513,16 @@ func (c *config) target() *url.URL {
 // refuse makes an error of an answer that is not what was asked for. Its status
 // counts, and of the body what can be had.
 func (a *answer) refuse(ctx context.Context) *HTTPError {
-	phase := phaseRequest
+	phase := failure.Request
 	if isWebSocket(a.url) {
-		phase = phaseHandshake
+		phase = failure.Handshake
 	}
 	a.resp.Body = startOf(ctx, a.body)
 	a.resp.refused = &HTTPError{
 		StatusCode: a.resp.StatusCode,
 		Header:     a.resp.Header,
 		Body:       a.resp.Body,
-		URL:        safeURL(a.url),
+		URL:        failure.SafeURL(a.url),
 		phase:      phase,
 		says:       excerpt(a.resp.Header, a.resp.Body, a.c.secretsIn(a.sent)),
 	}
@@ -594,7 +596,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 // lend makes coder's Conn of an open connection. Its Dial is answered with what the
 // server said; of that it checks and keeps what concerns itself.
 func (c *config) lend(a *answer) (*websocket.Conn, error) {
-	h, lent := a.open, &lentConn{openConn: a.open.conn, h: a.open, wrapped: a.wrapped}
+	h, lent := a.open, &lentConn{Conn: a.open.conn, h: a.open, wrapped: a.wrapped}
 	answer := RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		header := http.Header{
 			"Connection":           {"Upgrade"},
@@ -627,7 +629,7 @@ func (c *config) lend(a *answer) (*websocket.Conn, error) {
 // lentConn is the body that coder's Conn keeps: closing it tells a step that
 // wrapped the answer's body of the end.
 type lentConn struct {
-	*openConn
+	*netconn.Conn
 	h       *handshake
 	wrapped io.Closer
 	live    bool // until then there is nothing in it: a Dial that fails reads
@@ -637,11 +639,11 @@ func (l *lentConn) Read(p []byte) (int, error) {
 	if !l.live {
 		return 0, io.EOF
 	}
-	return l.openConn.Read(p)
+	return l.Conn.Read(p)
 }
 
 func (l *lentConn) Close() error {
-	err := l.openConn.Close()
+	err := l.Conn.Close()
 	l.h.abandon()
 	if l.wrapped != nil {
 		_ = l.wrapped.Close()

@@ -14,6 +14,9 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/netconn"
 )
 
 // maxHead bounds the bytes of an answer before its body, interim answers included.
@@ -33,15 +36,15 @@ var (
 // connection of its own. The answer's body is the connection if the server
 // switches protocols; else it is an ordinary body, which owns the connection.
 func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
-	t.enter(phaseHandshake)
-	network := bare(conn)
+	t.enter(failure.Handshake)
+	network := netconn.Bare(conn)
 	stop := context.AfterFunc(ctx, func() { network.Close() })
 	resp, answer, err := t.exchange(conn)
 	if err != nil {
 		stop()
 		network.Close()
 		if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
-			t.enter(phaseTLS)
+			t.enter(failure.TLS)
 		}
 		return nil, t.fail(ctx, err)
 	}
@@ -57,7 +60,7 @@ func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, erro
 		network.Close()
 		return nil, t.fail(ctx, ctx.Err())
 	}
-	resp.Body = &openConn{conn, answer.rest()}
+	resp.Body = &netconn.Conn{Conn: conn, Rest: answer.rest()}
 	return resp, nil
 }
 
@@ -80,10 +83,10 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 		}
 	}
 	resp, err := answer.head(t.req)
-	if err != nil && writeErr != nil && isLoss(err) && alert(err) == nil {
+	if err != nil && writeErr != nil && netconn.IsLoss(err) && alert(err) == nil {
 		err = writeErr
 	}
-	if err != nil && answer.silent() && isLoss(err) {
+	if err != nil && answer.silent() && netconn.IsLoss(err) {
 		err = &lostError{err}
 	}
 	return resp, answer, err
@@ -256,5 +259,5 @@ type ownBody struct {
 // Close does not wait for TLS to say goodbye.
 func (b *ownBody) Close() error {
 	b.stop()
-	return bare(b.conn).Close()
+	return netconn.Bare(b.conn).Close()
 }

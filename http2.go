@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/h2"
+	"github.com/reqws/reqws/internal/netconn"
 )
 
 // handshake opens a WebSocket in the protocol that is preferred, and where the
@@ -163,7 +165,7 @@ func (unprocessedError) Retryable() bool { return true }
 // the next: then TLS offers both, and a connection on which the server chose
 // HTTP/1.1 is left in t.spare.
 func (t *trip) extendedConnect(ctx context.Context, orElse bool) (*http.Response, error) {
-	t.enter(phaseHandshake)
+	t.enter(failure.Handshake)
 	dial := func(shared context.Context) (net.Conn, error) { return t.openHTTP2(shared, orElse) }
 	resp, stream, err := t.pool.Connect(ctx, t.origin(), streamRequest(t.req), dial, h2.Config{Settings: t.http2})
 	if err != nil {
@@ -171,7 +173,7 @@ func (t *trip) extendedConnect(ctx context.Context, orElse bool) (*http.Response
 	}
 	resp.Request = t.req
 	if stream != nil {
-		resp.Body = &openConn{Conn: stream}
+		resp.Body = &netconn.Conn{Conn: stream}
 	}
 	return resp, nil
 }
@@ -189,12 +191,12 @@ func (t *trip) openHTTP2(shared context.Context, orElse bool) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	t.enter(phaseHandshake)
+	t.enter(failure.Handshake)
 	if secured, ok := conn.(*tls.Conn); ok && secured.ConnectionState().NegotiatedProtocol != alpnHTTP2 {
 		if orElse {
 			t.spare.put(conn)
 		} else {
-			bare(conn).Close()
+			netconn.Bare(conn).Close()
 		}
 		return nil, t.fail(ctx, errNoHTTP2)
 	}
@@ -204,19 +206,19 @@ func (t *trip) openHTTP2(shared context.Context, orElse bool) (net.Conn, error) 
 // failStream is fail for an error of the pool: it may come from the dial of
 // another request, and then names that one's URL.
 func (t *trip) failStream(ctx context.Context, err error) error {
-	var shared *phaseError
+	var shared *failure.Error
 	if errors.As(err, &shared) {
-		return &phaseError{shared.phase, safeURL(t.url), shared.err}
+		return &failure.Error{Phase: shared.Phase, URL: failure.SafeURL(t.url), Err: shared.Err}
 	}
 	unprocessed := errors.Is(err, h2.ErrNotProcessed)
-	if isLoss(err) && !errors.Is(err, h2.ErrHTTP11Required) {
+	if netconn.IsLoss(err) && !errors.Is(err, h2.ErrHTTP11Required) {
 		err = &lostError{fmt.Errorf("the connection was closed before the answer was complete: %w", err)}
 	}
 	if unprocessed {
 		err = unprocessedError{err}
 	}
 	if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
-		t.enter(phaseTLS)
+		t.enter(failure.TLS)
 	}
 	return t.fail(ctx, err)
 }
@@ -247,7 +249,7 @@ func (s *spare) put(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
-		bare(conn).Close()
+		netconn.Bare(conn).Close()
 		return
 	}
 	s.conn = conn
@@ -265,7 +267,7 @@ func (s *spare) take() net.Conn {
 func (s *spare) discard() {
 	conn := s.take()
 	if conn != nil {
-		bare(conn).Close()
+		netconn.Bare(conn).Close()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/reqws/reqws/internal/h2"
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -269,7 +270,7 @@ func TestProtocolsInTheClear(t *testing.T) {
 					is.NoErr(err)
 					is.Equal(resp.StatusCode, tt.status)
 					is.Equal(resp.Proto, tt.proto)
-					if conn, ok := resp.Body.(*openConn); ok {
+					if conn, ok := resp.Body.(*netconn.Conn); ok {
 						is.Equal(tt.body, "")
 						_, err := conn.Write([]byte("echo"))
 						is.NoErr(err)
@@ -342,7 +343,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 					is.Equal(resp.StatusCode, tt.status)
 					is.Equal(resp.Proto, tt.proto)
 					defer resp.Body.Close()
-					conn := resp.Body.(*openConn)
+					conn := resp.Body.(*netconn.Conn)
 					_, err = conn.Write([]byte("echo"))
 					is.NoErr(err)
 					b := make([]byte, 4)
@@ -368,7 +369,7 @@ func TestExtendedConnectRequest(t *testing.T) {
 		is.NoErr(err)
 		is.Equal(resp.Request, req)
 		is.True(req.Header.Get("Sec-WebSocket-Key") != "") // not changed
-		_, ok := resp.Body.(*openConn).Conn.(*h2.Stream)
+		_, ok := resp.Body.(*netconn.Conn).Conn.(*h2.Stream)
 		is.True(ok)
 		is.Equal(host.streams, []map[string]string{{
 			":method": "CONNECT", ":protocol": "websocket", ":scheme": "http", ":authority": "host", ":path": "/p?q=1",
@@ -509,7 +510,7 @@ func TestStreamsShareAConnection(t *testing.T) {
 		is.Equal(conns, 3)
 
 		is.NoErr(all[0].Body.Close()) // alone
-		_, err := all[1].Body.(*openConn).Write([]byte("echo"))
+		_, err := all[1].Body.(*netconn.Conn).Write([]byte("echo"))
 		is.NoErr(err)
 		_, err = io.ReadFull(all[1].Body, make([]byte, 4))
 		is.NoErr(err)

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // plain performs an ordinary HTTP exchange: net/http does, over connections made
@@ -39,12 +41,12 @@ func (t *trip) plain() (*http.Response, error) {
 	if err == nil {
 		return resp, nil
 	}
-	var known *phaseError // net/http may have wrapped what the dial functions return
+	var known *failure.Error // net/http may have wrapped what the dial functions return
 	if errors.As(err, &known) {
 		return nil, known
 	}
-	t.enter(phaseRequest)
-	return nil, t.fail(t.req.Context(), lostBefore(unquoted(err)))
+	t.enter(failure.Request)
+	return nil, t.fail(t.req.Context(), lostBefore(failure.Unquoted(err)))
 }
 
 // lostBefore gives a kind to the error that net/http has where the server closes a
@@ -60,7 +62,7 @@ func lostBefore(err error) error {
 // 9112, section 3.2.2): few proxies open tunnels to the ports of plain http.
 func (t *trip) forward(once *http.Transport) {
 	dial := t.dialPlain(func(ctx context.Context) (net.Conn, error) {
-		t.enter(phaseProxy)
+		t.enter(failure.Proxy)
 		conn, err := t.reachProxy(ctx)
 		return conn, t.fail(ctx, err)
 	})

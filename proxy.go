@@ -16,6 +16,9 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
+
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/netconn"
 )
 
 // proxyError says that it was the proxy that something went wrong with.
@@ -119,7 +122,7 @@ func isSOCKS(u *url.URL) bool { return strings.HasPrefix(u.Scheme, "socks5") }
 func (t *trip) chooseProxy() error {
 	via, err := t.proxy(t.req)
 	if err != nil {
-		return fmt.Errorf("choosing it: %w", withoutURL(err))
+		return fmt.Errorf("choosing it: %w", failure.WithoutURL(err))
 	}
 	if via == nil {
 		return nil
@@ -161,7 +164,7 @@ func (t *trip) through(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if len(rest) > 0 {
-		return &openConn{conn, rest}, nil
+		return &netconn.Conn{Conn: conn, Rest: rest}, nil
 	}
 	return conn, nil
 }

@@ -2,19 +2,16 @@ package reqws
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
-)
 
-// hiddenValue stands for what is not shown.
-const hiddenValue = "REDACTED"
+	"github.com/reqws/reqws/internal/failure"
+)
 
 // redacted returns what [Response].Request keeps of a request, with credentials
 // taken out. It lives as long as the connection does, so it holds no more than
@@ -56,7 +53,7 @@ func (c *config) redactedHeader(h http.Header) http.Header {
 		for _, v := range values {
 			switch {
 			case secret:
-				v = hiddenValue
+				v = failure.Hidden
 			case strings.EqualFold(name, protocolHeader):
 				v = c.shownProtocols(v)
 			}
@@ -81,7 +78,7 @@ func redactedQuery(raw string) string {
 			decoded = name
 		}
 		if hasValue && isSecretName(decoded) {
-			pairs[i] = name + "=" + hiddenValue
+			pairs[i] = name + "=" + failure.Hidden
 		}
 	}
 	return strings.Join(pairs, "&")
@@ -170,7 +167,7 @@ func (c *config) shownProtocols(list string) string {
 	names := strings.Split(list, ",")
 	for i, name := range names {
 		if names[i] = strings.TrimSpace(name); c.hidesProtocol(names[i]) {
-			names[i] = hiddenValue
+			names[i] = failure.Hidden
 		}
 	}
 	return strings.Join(names, ", ")
@@ -178,7 +175,7 @@ func (c *config) shownProtocols(list string) string {
 
 // Format writes the Request for people with any verb: its URL template, and no
 // credential that it has.
-func (r Request) Format(f fmt.State, verb rune) { format(f, verb, r.describe()) }
+func (r Request) Format(f fmt.State, verb rune) { failure.Format(f, verb, r.describe()) }
 
 // LogValue is what log/slog shows of a Request.
 func (r Request) LogValue() slog.Value { return slog.StringValue(r.describe()) }
@@ -209,24 +206,18 @@ func shownTemplate(raw string) string {
 	behind := raw[len(ref.authority)+len(ref.path):]
 	switch {
 	case raw == "":
-		return safeURL(nil)
-	case u.User == nil && isCutOff(ref.path, behind):
-		return safeURL(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: ref.path, RawQuery: behind})
+		return failure.SafeURL(nil)
+	case u.User == nil && failure.IsCutOff(ref.path, behind):
+		return failure.SafeURL(&url.URL{Scheme: u.Scheme, Host: u.Host, Path: ref.path, RawQuery: behind})
 	case ref.authority == "":
 		return ref.path
 	}
 	return u.Scheme + "://" + u.Host + ref.path
 }
 
-// isCutOff reports whether what stands for host and port may be the beginning of a
-// password that has a /, ? or # in it: then the @ that ends the userinfo is behind that.
-func isCutOff(path, behind string) bool {
-	return strings.Contains(path, "@") || strings.Trim(path, "/") == "" && strings.Contains(behind, "@")
-}
-
 // Format writes the Response for people with any verb: status, protocol and URL,
 // none of the headers and bytes.
-func (r Response) Format(f fmt.State, verb rune) { format(f, verb, r.describe()) }
+func (r Response) Format(f fmt.State, verb rune) { failure.Format(f, verb, r.describe()) }
 
 // LogValue is what log/slog shows of a Response.
 func (r Response) LogValue() slog.Value { return slog.StringValue(r.describe()) }
@@ -236,23 +227,15 @@ func (r Response) describe() string {
 	if r.Request != nil {
 		u = r.Request.URL
 	}
-	return fmt.Sprintf("reqws.Response{%s %d %s, %s}", r.Proto, r.StatusCode, http.StatusText(r.StatusCode), safeURL(u))
+	return fmt.Sprintf("reqws.Response{%s %d %s, %s}", r.Proto, r.StatusCode, http.StatusText(r.StatusCode), failure.SafeURL(u))
 }
 
 // Format writes a SigV4 without its keys, with any verb.
-func (s SigV4) Format(f fmt.State, verb rune) { format(f, verb, s.describe()) }
+func (s SigV4) Format(f fmt.State, verb rune) { failure.Format(f, verb, s.describe()) }
 
 // LogValue is what log/slog shows of a SigV4: no keys.
 func (s SigV4) LogValue() slog.Value { return slog.StringValue(s.describe()) }
 
 func (s SigV4) describe() string {
-	return fmt.Sprintf("reqws.SigV4{Service: %s, Region: %s, Presign: %v, keys %s}", s.Service, s.Region, s.Presign, hiddenValue)
-}
-
-// format writes text for the verb: quoted for %q, else as it is.
-func format(f fmt.State, verb rune, text string) {
-	if verb == 'q' {
-		text = strconv.Quote(text)
-	}
-	io.WriteString(f, text)
+	return fmt.Sprintf("reqws.SigV4{Service: %s, Region: %s, Presign: %v, keys %s}", s.Service, s.Region, s.Presign, failure.Hidden)
 }

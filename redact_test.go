@@ -424,25 +424,6 @@ func TestErrorsOfAURLWithAPasswordInTheWrongPlace(t *testing.T) {
 	}
 }
 
-func TestSafeURL(t *testing.T) {
-	is := is.New(t)
-	u, err := url.Parse("wss://u:canary@example.com:1/a%2Fb?canary#canary")
-	is.NoErr(err)
-	is.Equal(safeURL(u), "wss://example.com:1/a%2Fb")
-	is.Equal(safeURL(&url.URL{Opaque: "canary"}), "(no URL)")
-	is.Equal(safeURL(nil), "(no URL)")
-	for raw, want := range map[string]string{
-		"wss://example.com:1/@room":     "wss://example.com/REDACTED",
-		"wss://admin:12/34@host/":       "wss://REDACTED/REDACTED",
-		"wss://admin:12/?34@host":       "wss://REDACTED/REDACTED",
-		"wss://example.com:1/x?mail=@b": "wss://example.com:1/x",
-	} {
-		u, err := url.Parse(raw)
-		is.NoErr(err)
-		is.Equal(safeURL(u), want)
-	}
-}
-
 func TestFail(t *testing.T) {
 	is := is.New(t)
 	is.NoErr(fail("dial", nil, nil))

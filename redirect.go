@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // hop is one request in a chain of redirects. It goes with the context of the
@@ -62,7 +64,7 @@ func followRedirects(c *config) Step {
 				}
 				if log := c.log(); log != nil {
 					log.LogAttrs(req.Context(), c.redirectLogLevel, "reqws: redirect",
-						slog.Int("status", resp.StatusCode), slog.String("from", safeURL(h.url)), slog.String("to", safeURL(to.url)))
+						slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
 				}
 				req = req.Clone(req.Context())
 				req.URL, req.Method = cloneURL(to.url), to.method
@@ -91,7 +93,7 @@ func (c *config) follow(h *hop, resp *http.Response) (*hop, error) {
 		return nil, err
 	}
 	if isTLS(h.url) && !isTLS(u) && !c.redirectTrusted {
-		return nil, fmt.Errorf("it leads from %s to %s, to %s, which RedirectTrusted alone permits", h.url.Scheme, u.Scheme, safeURL(u))
+		return nil, fmt.Errorf("it leads from %s to %s, to %s, which RedirectTrusted alone permits", h.url.Scheme, u.Scheme, failure.SafeURL(u))
 	}
 	elsewhere := origin(u) != origin(h.origin)
 	method := redirectedMethod(resp.StatusCode, h.method)

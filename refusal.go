@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 const (
@@ -117,7 +119,7 @@ func hideOne(text, secret string) string {
 		if i < 0 {
 			return out.String() + text[done:]
 		}
-		out.WriteString(text[done:done+i] + hiddenValue)
+		out.WriteString(text[done:done+i] + failure.Hidden)
 		done += i + len(start)
 		for n := len(start); n < len(secret) && done < len(low) && low[done] == secret[n]; n++ {
 			done++

@@ -12,6 +12,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -100,7 +101,7 @@ func TestRefusalsWithAnyVerb(t *testing.T) {
 			fmt.Fprintf(&text, verb+" ", err)
 			fmt.Fprintf(&text, verb+" ", reflect.ValueOf(err).Elem().Interface())
 			fmt.Fprintf(&text, verb+" ", fail("proxy", nil, err))
-			fmt.Fprintf(&text, verb+" ", &quiet{"quiet", err})
+			fmt.Fprintf(&text, verb+" ", failure.Unquoted(fmt.Errorf("malformed %w", err)))
 		}
 		hides(t, text.String())
 	}
@@ -125,7 +126,7 @@ func FuzzHide(f *testing.F) {
 			t.Errorf("%q", got)
 		}
 		secret = printable(secret)
-		shown := strings.ReplaceAll(lowered(got), lowered(hiddenValue), "\n")
+		shown := strings.ReplaceAll(lowered(got), lowered(failure.Hidden), "\n")
 		if secret != "" && !strings.ContainsAny(secret, ";,") && strings.Contains(shown, lowered(secret)) {
 			t.Errorf("%q shows %q", got, secret)
 		}

@@ -289,7 +289,7 @@ func (s *stream) attach(c *config, h *handshake) {
 		s.out.minimum = deflateThreshold(h.deflate)
 	}
 	s.in.Init(c.maxMessage, inflate)
-	s.in.Prime(h.conn.rest)
+	s.in.Prime(h.conn.Rest)
 }
 
 // deflateThreshold is the size from which on a payload is compressed: below it

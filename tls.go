@@ -11,6 +11,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/netconn"
 )
 
 // The names of the protocols in ALPN (RFC 7301, RFC 9113 section 3.1).
@@ -72,8 +75,8 @@ func (t *trip) serverName() string {
 
 // secure does the TLS handshake over conn, which is closed after an error.
 func (t *trip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
-	t.enter(phaseTLS)
-	secured := tls.Client(&tlsLink{Conn: conn}, config)
+	t.enter(failure.TLS)
+	secured := tls.Client(&netconn.TLSLink{Conn: conn}, config)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()

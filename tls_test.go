@@ -13,6 +13,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -156,7 +157,7 @@ func TestClientCertificate(t *testing.T) {
 	resp, err := handshakeOver(context.WithValue(t.Context(), key{}, "value"), srv.URL, TLSConfig(config))
 	is.NoErr(err)
 	is.True(asked) // with the values of the caller's ctx
-	echoes(t, resp.Body.(*openConn))
+	echoes(t, resp.Body.(*netconn.Conn))
 	is.NoErr(resp.Body.Close())
 }
 

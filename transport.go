@@ -11,27 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/h2"
+	"github.com/reqws/reqws/internal/netconn"
 )
-
-// openConn is the body of a handshake's answer that opened a WebSocket: the
-// connection itself, and what came behind the answer.
-type openConn struct {
-	net.Conn
-	rest []byte
-}
-
-func (o *openConn) Read(p []byte) (int, error) {
-	if len(o.rest) == 0 {
-		return o.Conn.Read(p)
-	}
-	n := copy(p, o.rest)
-	o.rest = o.rest[n:]
-	if len(o.rest) == 0 {
-		o.rest = nil // an idle connection keeps no buffer
-	}
-	return n, nil
-}
 
 // transport performs requests as the options of the group connect say. It is
 // shared by all executions of a Request.
@@ -74,7 +57,7 @@ func newTransport(c *config) *transport {
 
 // RoundTrip performs one exchange. req has an http or https URL; the header
 // "Upgrade: websocket" makes it a WebSocket handshake, whose success is a 101, or
-// a 200 over HTTP/2, with an *openConn for its body: then nothing of the
+// a 200 over HTTP/2, with an *netconn.Conn for its body: then nothing of the
 // handshake is left, no deadline either.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	way := &trip{transport: t, req: req, url: req.URL}
@@ -84,11 +67,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		shown.Scheme = asWebSocket(shown.Scheme)
 		way.url = &shown
 	}
-	way.enter(phaseProxy)
+	way.enter(failure.Proxy)
 	if err := way.chooseProxy(); err != nil {
 		return nil, way.fail(req.Context(), err)
 	}
-	way.enter(phaseRequest)
+	way.enter(failure.Request)
 	if err := checkSent(req); err != nil {
 		return nil, way.fail(req.Context(), err)
 	}
@@ -102,7 +85,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
-	if _, open := resp.Body.(*openConn); open {
+	if _, open := resp.Body.(*netconn.Conn); open {
 		cancel()
 		return resp, nil
 	}

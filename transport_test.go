@@ -25,6 +25,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -51,13 +52,13 @@ func handshakeOver(ctx context.Context, u string, opts ...Option) (*http.Respons
 }
 
 // opens sends one handshake and returns the connection that it must open.
-func opens(t testing.TB, u string, opts ...Option) *openConn {
+func opens(t testing.TB, u string, opts ...Option) *netconn.Conn {
 	t.Helper()
 	resp, err := handshakeOver(t.Context(), u, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, ok := resp.Body.(*openConn)
+	conn, ok := resp.Body.(*netconn.Conn)
 	if !ok {
 		t.Fatalf("status %s with a body of %T", resp.Status, resp.Body)
 	}
@@ -159,10 +160,10 @@ func TestHandshakeOpensTheBareConnection(t *testing.T) {
 		resp, err := handshakeOver(t.Context(), srv.URL, TLSConfig(srv.TLSConfig()))
 		is.NoErr(err)
 		is.True(resp.TLS.HandshakeComplete)
-		conn := resp.Body.(*openConn)
+		conn := resp.Body.(*netconn.Conn)
 		secured, ok := conn.Conn.(*tls.Conn)
 		is.True(ok)
-		_, ok = bare(secured).(*net.TCPConn)
+		_, ok = netconn.Bare(secured).(*net.TCPConn)
 		is.True(ok)
 		echoes(t, conn)
 		is.NoErr(conn.Close())
@@ -193,7 +194,7 @@ func TestHandshakeLeavesNothingBehind(t *testing.T) {
 				return strict{conn, t}, err
 			}))
 		is.NoErr(err)
-		conn := resp.Body.(*openConn)
+		conn := resp.Body.(*netconn.Conn)
 		cancel()                   // no longer has a say
 		time.Sleep(24 * time.Hour) // nor has the connect timeout
 		_, err = conn.Write([]byte("still here"))
@@ -275,7 +276,7 @@ func TestAnswers(t *testing.T) {
 				}
 				is.NoErr(err)
 				is.Equal(resp.StatusCode, tt.status)
-				conn, open := resp.Body.(*openConn)
+				conn, open := resp.Body.(*netconn.Conn)
 				is.Equal(open, tt.status == 101)
 				if !open {
 					body, err := io.ReadAll(resp.Body)
@@ -288,7 +289,7 @@ func TestAnswers(t *testing.T) {
 				_, err = io.ReadFull(iotest1{conn}, got)
 				is.NoErr(err)
 				is.Equal(string(got), tt.rest)
-				is.True(conn.rest == nil)
+				is.True(conn.Rest == nil)
 				is.NoErr(conn.Close())
 			})
 		})
@@ -636,7 +637,7 @@ func TestTransportIsSafeForConcurrentUse(t *testing.T) {
 		wg.Go(func() {
 			resp, err := tr.RoundTrip(opening(t.Context(), srv.URL))
 			is.NoErr(err)
-			echoes(t, resp.Body.(*openConn))
+			echoes(t, resp.Body.(*netconn.Conn))
 			is.NoErr(resp.Body.Close())
 		})
 	}

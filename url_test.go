@@ -11,6 +11,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -339,9 +340,9 @@ func TestMissingURLIsAnErrorOfRunAndDial(t *testing.T) {
 	is.True(strings.Contains(err.Error(), "option URL: it is missing"))
 	err = New(Into(func(Event, *Response) Directive { return Halt() })).Run(context.Background())
 	is.True(err != nil)
-	var pe *phaseError
+	var pe *failure.Error
 	is.True(errors.As(err, &pe))
-	is.Equal(pe.phase, "url")
+	is.Equal(pe.Phase, "url")
 }
 
 func TestZeroRequest(t *testing.T) {

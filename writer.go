@@ -15,6 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -28,11 +29,11 @@ import (
 // One owner at each time: who set busy (a leader, or the goroutine that it left the rest to)
 // alone touches work and the connection, until it hands over or clears busy.
 type writer struct {
-	conn    net.Conn  // takes the bytes; where the TLS is ours, what is below it
-	tls     *tls.Conn // encrypts them before, where it is ours: see tlsLink
-	link    *tlsLink  // between the two
-	try     tryWriter // conn, where it can write without waiting
-	fragile bool      // an interrupted write to conn could not be taken up again
+	conn    net.Conn         // takes the bytes; where the TLS is ours, what is below it
+	tls     *tls.Conn        // encrypts them before, where it is ours: see tlsLink
+	link    *netconn.TLSLink // between the two
+	try     tryWriter        // conn, where it can write without waiting
+	fragile bool             // an interrupted write to conn could not be taken up again
 	timeout time.Duration
 	deflate *wire.Deflate
 	minimum int                             // payloads shorter than this go uncompressed
@@ -161,16 +162,16 @@ func (w *writer) attach(conn net.Conn, try tryWriter) {
 	w.conn, w.try, w.err = conn, try, nil
 	secured, ok := conn.(*tls.Conn)
 	if !ok {
-		_, w.fragile = conn.(*bodyConn)
+		_, w.fragile = conn.(*netconn.Body)
 		return
 	}
-	link, ok := secured.NetConn().(*tlsLink)
+	link, ok := secured.NetConn().(*netconn.TLSLink)
 	if !ok {
 		w.fragile = true // a TLS write that was interrupted has lost its place
 		return
 	}
-	link.hold()
-	below := withoutRest(link.Conn)
+	link.Hold()
+	below := netconn.WithoutRest(link.Conn)
 	_, w.fragile = below.(*tls.Conn)
 	w.tls, w.link, w.conn = secured, link, below
 	w.try = nil
@@ -654,9 +655,9 @@ func (w *writer) encrypt() error {
 	if !w.since.IsZero() {
 		p = p[:min(len(p), sealedPiece)]
 	}
-	w.link.lend(w.sealed)
+	w.link.Lend(w.sealed)
 	_, err := w.tls.Write(p)
-	w.sealed, w.out = w.link.take(), 0
+	w.sealed, w.out = w.link.Take(), 0
 	if err == nil {
 		w.pos += len(p)
 	}

@@ -1,17 +1,14 @@
-package reqws
+package netconn
 
 import (
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws/reqwstest"
@@ -20,9 +17,9 @@ import (
 // noDeadlines is a body as net/http's Transport makes it.
 type noDeadlines struct{ io.ReadWriteCloser }
 
-func body(t *testing.T) (*bodyConn, net.Conn) {
+func body(t *testing.T) (*Body, net.Conn) {
 	client, server := reqwstest.PipeSize(100)
-	conn := newBodyConn(noDeadlines{client})
+	conn := NewBody(noDeadlines{client})
 	t.Cleanup(func() {
 		_ = conn.Close()
 		_ = server.Close()
@@ -110,55 +107,4 @@ func TestBodyConnClose(t *testing.T) {
 		is.Equal(conn.LocalAddr().Network(), "http")
 		is.True(conn.RemoteAddr().String() != "")
 	})
-}
-
-// deaf is a body whose writes only end when they may, whatever becomes of it.
-type deaf struct {
-	io.ReadWriteCloser
-	may chan struct{}
-}
-
-func (d deaf) Write(p []byte) (int, error) {
-	<-d.may
-	return len(p), nil
-}
-
-// A body whose Close does not end its Write holds up no end of a stream.
-func TestABodyThatIsStuckInAWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := is.New(t)
-		client, server := reqwstest.Pipe()
-		stuck := deaf{client, make(chan struct{})}
-		resp, err := New(URL("ws://reqwstest.test/"), WriteTimeout(0), CloseTimeout(time.Second), Transport(RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			return &http.Response{
-				StatusCode: http.StatusSwitchingProtocols, ProtoMajor: 1, Body: stuck,
-				Header: http.Header{
-					"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
-					"Sec-Websocket-Accept": {reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key"))},
-				},
-			}, nil
-		}))).Do(t.Context())
-		is.NoErr(err)
-		sent := make(chan error, 1)
-		go func() { sent <- resp.Send(t.Context(), Text("x")) }()
-		synctest.Wait()
-		start := time.Now()
-		_, err = server.Write(reqwstest.Encode(reqwstest.Close(1009, "")))
-		is.NoErr(err)
-		is.Equal(int(websocket.CloseStatus(resp.Wait())), 1009)
-		is.Equal(int(websocket.CloseStatus(<-sent)), 1009)
-		is.Equal(time.Since(start), time.Second)
-		close(stuck.may)
-		is.NoErr(server.Close())
-	})
-}
-
-// What a close frame says about an error fits it, and is UTF-8.
-func TestCloseReason(t *testing.T) {
-	is := is.New(t)
-	is.Equal(closeReason(&ProtocolError{1002, "short"}), "short")
-	is.Equal(closeReason(errors.New("plain")), "plain")
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("x", 123)}), strings.Repeat("x", 123))
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("x", 124)}), strings.Repeat("x", 123))
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("ü", 62)}), strings.Repeat("ü", 61)) // 122 bytes
 }

@@ -1,17 +1,17 @@
-package reqws
+package netconn
 
 import (
 	"net"
 	"sync"
 )
 
-// tlsLink stands between TLS and the network. Once the handshake is over it keeps what TLS
+// TLSLink stands between TLS and the network. Once the handshake is over it keeps what TLS
 // writes until the stream's writer takes it: so encrypting never waits, and it is the writer who
 // writes, waits and gives up, which inside of a TLS write would lose the place for good.
 //
 // TLS writes by itself too, when the peer asks for new keys: that goes out with the next
 // frames.
-type tlsLink struct {
+type TLSLink struct {
 	net.Conn
 
 	mu   sync.Mutex
@@ -20,7 +20,7 @@ type tlsLink struct {
 }
 
 // Write is called by TLS.
-func (l *tlsLink) Write(p []byte) (int, error) {
+func (l *TLSLink) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	if !l.held {
 		l.mu.Unlock()
@@ -31,15 +31,15 @@ func (l *tlsLink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hold makes l keep what is written.
-func (l *tlsLink) hold() {
+// Hold makes l keep what is written.
+func (l *TLSLink) Hold() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held = true
 }
 
-// release lets writes through again, to say goodbye. What TLS had to say by itself goes first.
-func (l *tlsLink) release() {
+// Release lets writes through again, to say goodbye. What TLS had to say by itself goes first.
+func (l *TLSLink) Release() {
 	l.mu.Lock()
 	kept := l.kept
 	l.held, l.kept = false, nil
@@ -49,29 +49,18 @@ func (l *tlsLink) release() {
 	}
 }
 
-// lend gives l the buffer that it is to keep what is written in, until take.
-func (l *tlsLink) lend(buf []byte) {
+// Lend gives l the buffer that it is to keep what is written in, until Take.
+func (l *TLSLink) Lend(buf []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.kept = append(buf[:0], l.kept...)
 }
 
-// take returns all that was kept.
-func (l *tlsLink) take() []byte {
+// Take returns all that was kept.
+func (l *TLSLink) Take() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	kept := l.kept
 	l.kept = nil
 	return kept
-}
-
-// withoutRest returns the connection under what only reads more than that.
-func withoutRest(conn net.Conn) net.Conn {
-	for {
-		o, ok := conn.(*openConn)
-		if !ok {
-			return conn
-		}
-		conn = o.Conn
-	}
 }

@@ -1,4 +1,4 @@
-package reqws
+package netconn
 
 import (
 	"errors"
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// bodyConn makes a net.Conn of the body of a 101 that came from a user's own
+// Body makes a net.Conn of the body of a 101 that came from a user's own
 // Transport: net/http's body reads, writes and closes, but knows no deadlines.
-type bodyConn struct {
+type Body struct {
 	io.ReadWriteCloser
 
 	reads  chan bodyRead // what the reading goroutine got, one at a time
@@ -33,8 +33,8 @@ type bodyRead struct {
 	err  error
 }
 
-func newBodyConn(rwc io.ReadWriteCloser) *bodyConn {
-	b := &bodyConn{
+func NewBody(rwc io.ReadWriteCloser) *Body {
+	b := &Body{
 		ReadWriteCloser: rwc,
 		reads:           make(chan bodyRead, 1),
 		next:            make(chan []byte, 1),
@@ -47,7 +47,7 @@ func newBodyConn(rwc io.ReadWriteCloser) *bodyConn {
 
 // pump reads on behalf of Read, which can then stop waiting at a deadline
 // without losing bytes. It ends when the body is closed.
-func (b *bodyConn) pump() {
+func (b *Body) pump() {
 	for {
 		select {
 		case buf := <-b.next:
@@ -62,7 +62,7 @@ func (b *bodyConn) pump() {
 	}
 }
 
-func (b *bodyConn) Read(p []byte) (int, error) {
+func (b *Body) Read(p []byte) (int, error) {
 	if len(b.rest.data) == 0 && b.rest.err == nil {
 		if err := b.fill(); err != nil {
 			return 0, err
@@ -76,7 +76,7 @@ func (b *bodyConn) Read(p []byte) (int, error) {
 	return 0, b.rest.err
 }
 
-func (b *bodyConn) fill() error {
+func (b *Body) fill() error {
 	if !b.asked {
 		b.asked = true
 		b.next <- b.buf
@@ -99,7 +99,7 @@ func (b *bodyConn) fill() error {
 // Write leaves a write that meets its deadline, or the end of b, behind: all one can do to it is
 // to close the body, which may not end it either, and no other can follow it. It works on a copy of p, which is the
 // caller's again.
-func (b *bodyConn) Write(p []byte) (int, error) {
+func (b *Body) Write(p []byte) (int, error) {
 	if b.stuck {
 		return 0, os.ErrDeadlineExceeded
 	}
@@ -129,7 +129,7 @@ func (b *bodyConn) Write(p []byte) (int, error) {
 	}
 }
 
-func (b *bodyConn) Close() error {
+func (b *Body) Close() error {
 	err := net.ErrClosed
 	b.once.Do(func() {
 		close(b.closed)
@@ -139,19 +139,19 @@ func (b *bodyConn) Close() error {
 }
 
 // CloseWrite shuts down the write side, where the body can do that: net/http's can.
-func (b *bodyConn) CloseWrite() error {
+func (b *Body) CloseWrite() error {
 	if c, ok := b.ReadWriteCloser.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
 	return errors.ErrUnsupported
 }
 
-func (b *bodyConn) LocalAddr() net.Addr  { return bodyAddr{} }
-func (b *bodyConn) RemoteAddr() net.Addr { return bodyAddr{} }
+func (b *Body) LocalAddr() net.Addr  { return bodyAddr{} }
+func (b *Body) RemoteAddr() net.Addr { return bodyAddr{} }
 
-func (b *bodyConn) SetReadDeadline(t time.Time) error  { b.readDeadline.set(t); return nil }
-func (b *bodyConn) SetWriteDeadline(t time.Time) error { b.writeDeadline.set(t); return nil }
-func (b *bodyConn) SetDeadline(t time.Time) error {
+func (b *Body) SetReadDeadline(t time.Time) error  { b.readDeadline.set(t); return nil }
+func (b *Body) SetWriteDeadline(t time.Time) error { b.writeDeadline.set(t); return nil }
+func (b *Body) SetDeadline(t time.Time) error {
 	b.readDeadline.set(t)
 	b.writeDeadline.set(t)
 	return nil
