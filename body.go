@@ -20,11 +20,7 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 		s.conclude(a.refuse(s.life))
 		return nil, resp, nil
 	}
-	s.mu.Lock()
-	s.body = a.body
-	over := s.phase == broken
-	s.mu.Unlock()
-	if over { // ctx ended meanwhile
+	if !s.link.carry(a.body) { // ctx ended meanwhile
 		_ = a.body.Close()
 	}
 	if s.pull == nil {
@@ -59,14 +55,15 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // serveBody hands the body on as it arrives.
 func (s *stream) serveBody() error {
-	defer s.body.Close()
+	body := s.link.body
+	defer body.Close()
 	buf := chunks.Get().(*[]byte)
 	defer chunks.Put(buf)
 	s.borrow()
 	defer s.giveBack()
 	for {
-		n, err := s.body.Read(*buf)
-		if n > 0 && s.discards() {
+		n, err := body.Read(*buf)
+		if n > 0 && s.link.discards() {
 			return s.bodyFailed(err)
 		}
 		if n > 0 {
@@ -99,13 +96,14 @@ var errPlainReply = errors.New("the handler's reply cannot be sent: a plain HTTP
 // bodyFailed prefers why the body was closed from this side to what that made of
 // the read.
 func (s *stream) bodyFailed(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	l := s.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
-	case s.phase == closing || s.reported:
+	case l.state == linkClosing || l.reported:
 		return nil
-	case s.cause != nil:
-		return s.cause
+	case l.cause != nil:
+		return l.cause
 	case s.life.Err() != nil: // which the body may learn first
 		return s.lifeError()
 	}
@@ -114,8 +112,16 @@ func (s *stream) bodyFailed(err error) error {
 
 // closeBody ends a plain answer, cleanly.
 func (s *stream) closeBody() {
-	s.mu.Lock()
-	s.phase, s.reported = max(s.phase, closing), true
-	s.mu.Unlock()
-	_ = s.body.Close()
+	s.link.on(closeCalled, nil)
+	s.link.on(closeSent, nil)
+	_ = s.link.body.Close()
+}
+
+// carry gives the link the body of a plain answer in place of a connection. It reports false if
+// the link has ended already.
+func (l *link) carry(body io.ReadCloser) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.body = body
+	return l.state != linkClosed
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/matryer/is"
+
+	"github.com/reqws/reqws/internal/conn"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -164,7 +166,7 @@ func TestCloseOverHTTP2(t *testing.T) {
 		},
 		{
 			name: "ctx ends, and the server stays", server: &closer2{stays: true}, ends: waits, ctx: 2 * time.Second,
-			want: []string{"close frame 1001", "END_STREAM", "RST_STREAM CANCEL"}, took: 2*time.Second + farewellTime,
+			want: []string{"close frame 1001", "END_STREAM", "RST_STREAM CANCEL"}, took: 2*time.Second + conn.FarewellTime,
 			check: func(err error) bool { return errors.Is(err, context.DeadlineExceeded) },
 		},
 		{

@@ -30,7 +30,7 @@ func (r *Response) ParseMessage(m Message) ([]Frame, error) {
 func (s *stream) toMailbox(in Event, resp *Response) Directive {
 	select {
 	case s.mailbox <- Message{Response: resp, Frames: cloneAll(in.Frames)}:
-	case <-s.quit: // what arrives while a stream is being closed is discarded
+	case <-s.link.unblock: // what arrives while a stream is being closed is discarded
 	}
 	return Cont()
 }
@@ -54,7 +54,7 @@ func (s *stream) lastMessage(err error) {
 	case <-s.life.Done():
 	case <-s.left:
 	}
-	timer := time.NewTimer(s.closeTimeout)
+	timer := time.NewTimer(s.link.closeTimeout)
 	defer timer.Stop()
 	select {
 	case s.mailbox <- m:
@@ -68,8 +68,8 @@ func (s *stream) leave() {
 	if s.left == nil {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.doneMu.Lock()
+	defer s.doneMu.Unlock()
 	select {
 	case <-s.left:
 	default:

@@ -2,7 +2,6 @@ package reqws
 
 import (
 	"bytes"
-	"context"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -57,7 +56,7 @@ func (r *Response) batch() *batch {
 func (s *stream) pongs() {
 	b := s.batch
 	if len(b.out) > 0 {
-		s.out.answer(b.out)
+		s.link.out.Pong(wireFrames(b.out))
 		b.out = b.out[:0]
 	}
 }
@@ -81,7 +80,9 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	if err := checkFrames(out[pongs:]); err != nil {
 		return err
 	}
-	s.failWith(d.Err())
+	if err := d.Err(); err != nil {
+		s.failed = err
+	}
 	out = unanswered(out, pongs)
 	replies, closes := d.replies(), endInClose(out)
 	switch {
@@ -91,7 +92,10 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	case d.halt:
 		out, closes = append(out, Close(d.closeCode(), "")), true
 	}
-	err := s.sendReplies(out)
+	var err error
+	if len(out) > 0 {
+		err = s.link.out.Reply(wireFrames(out))
+	}
 	clear(out) // what is the user's is not to be kept alive
 	b.reset()
 	s.replied(err, replies, d.halt, closes, peer != nil)
@@ -104,16 +108,6 @@ func (d *Directive) closeCode() websocket.StatusCode {
 		return websocket.StatusInternalError
 	}
 	return websocket.StatusNormalClosure
-}
-
-func (s *stream) sendReplies(frames []Frame) error {
-	if len(frames) == 0 {
-		return nil
-	}
-	op := opPool.Get().(*sendOp)
-	op.frames, op.s, op.replies = frames, s, true
-	defer op.free()
-	return s.out.send(context.Background(), op)
 }
 
 // unanswered drops those of the first n frames, the automatic pongs, that the

@@ -85,7 +85,7 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s != nil && !s.parkAtOnce() {
+	if s != nil && !s.link.parkAtOnce(s.run) {
 		go s.run()
 	}
 	return resp, nil

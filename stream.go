@@ -5,10 +5,8 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -57,14 +55,11 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 	if err := checkFrames(frames); err != nil {
 		return s.fail("send", err)
 	}
-	op := newOp(frames)
-	op.s = s
-	defer op.free()
-	if err := s.out.send(ctx, op); err != nil {
+	if err := s.link.out.Send(ctx, wireFrames(frames)); err != nil {
 		return s.fail("send", err)
 	}
 	if endInClose(frames) {
-		s.beginClose(s.closeTimeout)
+		s.link.closing(s.link.closeTimeout)
 	}
 	return nil
 }
@@ -142,11 +137,11 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 		return s.fail("close", err)
 	}
 	s.leave()
-	if s.body != nil {
+	if s.link.body != nil {
 		s.closeBody()
 		return nil
 	}
-	return s.fail("close", s.close(frames))
+	return s.fail("close", s.link.close(wireFrames(frames)[0]))
 }
 
 // CloseNow disconnects without a close frame. The stream then ends with
@@ -154,7 +149,7 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 func (r *Response) CloseNow() error {
 	s := r.stream()
 	s.leave()
-	s.breakOff(ErrClosed)
+	s.link.abort(ErrClosed)
 	return nil
 }
 
@@ -180,18 +175,16 @@ var errInside = errors.New("called from inside the handler of this stream, which
 // PeerClose returns the code and reason of the peer's close frame, once that has come. One
 // without a code counts as 1005 (RFC 6455, section 7.1.5).
 func (r *Response) PeerClose() (code websocket.StatusCode, reason string, ok bool) {
-	s := r.stream()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.peer == nil {
-		return 0, "", false
+	if peer := r.stream().link.peerClose(); peer != nil {
+		return peer.Code, peer.Reason, true
 	}
-	return s.peer.Code, s.peer.Reason, true
+	return 0, "", false
 }
 
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
 	s := &stream{life: context.Background()}
+	s.link = s.newLink(0)
 	s.conclude(ErrClosed)
 	return s
 }()
@@ -203,69 +196,35 @@ func (r *Response) stream() *stream {
 	return r.s
 }
 
-// stream is one execution's connection: the loop that reads it, what is sent
-// over it, and how it ends.
+// stream is one execution: who gets the frames, how long, over which link, and how it ends.
 type stream struct {
-	// Of the options, what is needed while it lives: a stream keeps no config alive.
-	mailbox      chan<- Message
-	closeTimeout time.Duration
-	autoPong     bool
-	direct       bool // the handler is the user's
-	shared       bool // somebody else may hold the connection, and close it
-
 	resp *Response // of the connection that is open now
-	conn net.Conn
-	in   wire.Reader
-	src  source
-	out  writer
+	link *link
 
-	waiting waiting // without a goroutine
-
-	handler Handler // the user's, the mailbox's, or pull's
-	pull    *pull
-	batch   *batch        // while there is something to do
-	body    io.ReadCloser // of a plain HTTP answer, in place of conn
-	wrapped io.Closer     // tells a step of the user's of the end
-	cancel  func()        // lets go of what bounded the handshake
+	handler  Handler // the user's, the mailbox's, or pull's
+	direct   bool    // it is the user's
+	pull     *pull
+	mailbox  chan<- Message
+	left     chan struct{} // closed once the owner of the mailbox has closed the stream
+	autoPong bool
 
 	life    context.Context
-	unwatch func() bool   // ends the watch over ctx
-	calling atomic.Bool   // a handler is running
-	quit    chan struct{} // closed when nobody is to wait any more for somebody to take frames
-	left    chan struct{} // closed once the owner of the mailbox has closed the stream
+	unwatch func() bool // ends the watch over it
+	calling atomic.Bool // a handler is running
+	batch   *batch      // while there is something to do
 
-	ending // how it ends: end.go
-
-	done chan struct{} // closed with the end; made when somebody asks for it
-	err  error         // why it ended; valid once done or ended is
+	ending
 }
 
 func newStream(ctx context.Context, c *config, a *answer) *stream {
-	s := &stream{
-		resp: a.resp, wrapped: a.wrapped, life: ctx,
-		mailbox: c.mailbox, direct: c.handler != nil, autoPong: !c.noAutoPong, closeTimeout: c.closeTimeout,
-		shared: c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0,
-	}
+	s := &stream{resp: a.resp, life: ctx, direct: c.handler != nil, autoPong: !c.noAutoPong}
 	a.resp.s = s
-	s.out.owner, s.out.err = s, ErrClosed // until there is a connection
-	switch {
-	case c.handler != nil:
-		s.handler = c.handler
-	case c.mailbox != nil:
-		s.quit, s.left = make(chan struct{}), make(chan struct{})
-		s.handler = s.toMailbox
-	default:
-		s.quit = make(chan struct{})
-		s.pull = &pull{}
-		s.handler = s.toPull
-	}
-	for _, wrap := range slices.Backward(c.wraps) {
-		if s.handler = wrap(s.handler); s.handler == nil {
-			s.handler = func(Event, *Response) Directive { return Fail(errNilHandler) }
-		}
-	}
+	s.link = s.newLink(c.closeTimeout)
+	s.link.wrapped = a.wrapped
+	s.link.waiter.Shared = c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
+	s.chooseHandler(c)
 	if a.open != nil && a.open.client == nil {
-		s.attach(c, a.open)
+		s.link.open(a.open, c)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, s.giveUp)
@@ -273,34 +232,33 @@ func newStream(ctx context.Context, c *config, a *answer) *stream {
 	return s
 }
 
+// newLink returns one that has no connection yet.
+func (s *stream) newLink(closeTimeout time.Duration) *link {
+	l := &link{user: s, closeTimeout: closeTimeout}
+	l.out.Init(l, ErrClosed)
+	return l
+}
+
+// chooseHandler decides what gets the frames.
+func (s *stream) chooseHandler(c *config) {
+	switch {
+	case c.handler != nil:
+		s.handler = c.handler
+	case c.mailbox != nil:
+		s.mailbox, s.left, s.link.unblock = c.mailbox, make(chan struct{}), make(chan struct{})
+		s.handler = s.toMailbox
+	default:
+		s.pull, s.link.unblock = &pull{}, make(chan struct{})
+		s.handler = s.toPull
+	}
+	for _, wrap := range slices.Backward(c.wraps) {
+		if s.handler = wrap(s.handler); s.handler == nil {
+			s.handler = func(Event, *Response) Directive { return Fail(errNilHandler) }
+		}
+	}
+}
+
 var errNilHandler = errors.New("a function of the option Wrap returned nil in place of a handler")
-
-// attach puts an opened connection under the stream.
-func (s *stream) attach(c *config, h *handshake) {
-	s.conn, s.cancel = h.conn.Conn, h.cancel
-	src, try := sourceOf(s.conn)
-	s.src = src
-	s.out.timeout = c.writeTimeout
-	s.out.attach(s.conn, try)
-	var inflate *wire.Inflate
-	if h.deflate != nil {
-		inflate = wire.NewInflate(*h.deflate)
-		s.out.deflate = wire.NewDeflate(*h.deflate)
-		s.out.minimum = deflateThreshold(h.deflate)
-	}
-	s.in.Init(c.maxMessage, inflate)
-	s.in.Prime(h.conn.Rest)
-}
-
-// deflateThreshold is the size from which on a payload is compressed: below it
-// the frame hardly shrinks. With context takeover small messages pay too, since
-// they repeat what earlier ones held.
-func deflateThreshold(p *wire.DeflateParams) int {
-	if p.ClientNoContextTakeover {
-		return 512
-	}
-	return 128
-}
 
 // start greets the peer with what OnOpen says, before anything else is sent.
 func (s *stream) start(onOpen func(*Response) Directive) error {
@@ -318,9 +276,9 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 	d := s.callOnOpen(onOpen)
 	ok = true
 	if err := s.reply(&d, nil); err != nil {
-		code, err := s.explainViolation(err)
+		code, err := explainViolation(err)
 		s.decided, s.err = true, s.fail("open", err)
-		s.sayWhy(code, err)
+		s.link.closeWith(code, err)
 		_ = s.serve() // to the end of the connection
 		s.finish()
 		return s.err
@@ -333,11 +291,11 @@ func (s *stream) run() {
 	ok := false
 	defer func() {
 		if !ok { // a panic in a handler, or the end of its goroutine
-			s.breakOff(ErrClosed)
+			s.link.abort(ErrClosed)
 			s.conclude(s.fail("handler", errHandlerPanicked))
 		}
 	}()
-	s.started()
+	s.link.awake()
 	err := s.serve()
 	if err == errParked {
 		ok = true
@@ -359,36 +317,28 @@ var errHandlerPanicked = errors.New("the handler panicked")
 
 // serve reads and hands on until the connection is at its end, and returns why that is.
 func (s *stream) serve() error {
-	if s.body != nil {
+	l := s.link
+	if l.body != nil {
 		return s.serveBody()
 	}
 	for {
-		if !s.drained {
+		if !l.drained {
 			s.drain()
 		}
-		if s.stopped {
-			return s.stopErr
+		if l.stopped {
+			return l.stopErr
 		}
-		_, err := s.read()
+		err := l.fill()
 		if err == nil {
-			s.waiting.read = true
+			l.read = true
 			continue
 		}
-		if parked, readOn := s.pause(err); parked {
+		if parked, again := l.readsOn(err); parked {
 			return errParked
-		} else if !readOn {
+		} else if !again {
 			return err
 		}
 	}
-}
-
-// pause is asked when a read failed: is there only nothing to read now?
-func (s *stream) pause(err error) (parked, readOn bool) {
-	if s.isLost() {
-		s.stayAwake()
-		return false, err == errNothingYet || errors.Is(err, os.ErrDeadlineExceeded) && s.lostLeft > 0
-	}
-	return s.quiet(err)
 }
 
 // mostFrames is how many frames a batch has at most: as many as keep its slices
@@ -407,7 +357,7 @@ func (r *Response) requestURL() *url.URL {
 func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
-	for !s.drained && !s.stopped {
+	for !s.link.drained && !s.link.stopped {
 		frames, err := s.parse()
 		if len(frames) > 0 {
 			if err := s.dispatch(frames); err != nil {
@@ -428,7 +378,7 @@ func (s *stream) drain() {
 // parse takes the next frames out of what was read.
 func (s *stream) parse() ([]Frame, error) {
 	b := s.batch
-	n, err := s.in.Batch(wireFrames(b.frames))
+	n, err := s.link.in.Batch(wireFrames(b.frames))
 	frames := b.frames[:n]
 	b.used = max(b.used, n)
 	if s.autoPong {
@@ -450,15 +400,16 @@ func wireFrames(frames []Frame) []wire.Frame {
 
 // dispatch has a batch handled, and answers it. Its error is a reply that cannot be sent.
 func (s *stream) dispatch(frames []Frame) error {
+	l := s.link
 	var peer *Frame
 	if last := frames[len(frames)-1]; last.Kind == KindClose {
 		peer = &last
-		s.peerClosed(peer)
+		l.closedBy(peer)
 	}
-	if s.discards() {
+	if l.discards() {
 		s.batch.reset()
 		if peer != nil {
-			s.windUp()
+			s.shutDown()
 		}
 		return nil
 	}
@@ -468,13 +419,13 @@ func (s *stream) dispatch(frames []Frame) error {
 	}
 	d := s.call(Event{Frames: frames})
 	if peer != nil {
-		s.arm(s.endTime()) // whatever holds up the answer
+		l.arm(l.endTime()) // whatever holds up the answer
 	}
 	if err := s.reply(&d, peer); err != nil {
 		return err
 	}
 	if peer != nil {
-		s.windUp()
+		s.shutDown()
 	}
 	return nil
 }

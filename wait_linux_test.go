@@ -2,7 +2,6 @@ package reqws
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -15,15 +14,9 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/conn"
 	"github.com/reqws/reqws/reqwstest"
 )
-
-// parked says how many streams wait without a goroutine.
-func parked() int {
-	thePoller.mu.Lock()
-	defer thePoller.mu.Unlock()
-	return len(thePoller.parked)
-}
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -53,7 +46,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 		is.NoErr(err)
 		streams = append(streams, resp)
 	}
-	is.Equal(parked(), n) // they wait from the start
+	is.Equal(conn.Parked(), n) // they wait from the start
 
 	for round := range 3 {
 		for _, resp := range streams {
@@ -61,7 +54,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 		}
 		eventually(t, "all echoed", func() bool { return echoed.Load() == int32(n*(round+1)) })
 	}
-	eventually(t, "all parked again", func() bool { return parked() == n })
+	eventually(t, "all parked again", func() bool { return conn.Parked() == n })
 
 	for i, resp := range streams {
 		if i%2 == 0 {
@@ -72,12 +65,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 			is.Equal(fmt.Sprint(resp.Wait()), fmt.Sprintf("reqws: stream: %s/: the stream is closed", srv.URL))
 		}
 	}
-	is.Equal(parked(), 0)
-	eventually(t, "the poller is closed", func() bool {
-		thePoller.mu.Lock()
-		defer thePoller.mu.Unlock()
-		return thePoller.file == nil && thePoller.members == 0
-	})
+	is.Equal(conn.Parked(), 0)
 }
 
 // A parked stream notices every kind of end.
@@ -116,7 +104,7 @@ func TestParkedStreamsEnd(t *testing.T) {
 				return Cont()
 			})).Do(ctx)
 			is.NoErr(err)
-			is.Equal(parked(), 1)
+			is.Equal(conn.Parked(), 1)
 			close(begin)
 			if tt.end != nil {
 				tt.end(resp, cancel)
@@ -231,38 +219,6 @@ func TestStreamsThatComeAndGoHearAll(t *testing.T) {
 	}
 }
 
-// park asks how the stream stands while it holds the poller's lock: so whoever holds the
-// stream's must never wait for the poller's.
-func TestAWriteFailsWhileTheStreamParks(t *testing.T) {
-	is := is.New(t)
-	reqwstest.NoLeaks(t)
-	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()))
-	resp, err := New(URL(srv.URL), Into(func(Event, *Response) Directive { return Cont() })).Do(t.Context())
-	is.NoErr(err)
-	s := resp.s
-	failed := make(chan struct{})
-	thePoller.mu.Lock()
-	go func() {
-		defer close(failed)
-		s.writeFailed(errors.New("broken"))
-	}()
-	for !s.isLost() {
-		runtime.Gosched()
-	}
-	free := false
-	for range 1 << 20 {
-		if free = s.mu.TryLock(); free {
-			s.mu.Unlock()
-			break
-		}
-		runtime.Gosched()
-	}
-	thePoller.mu.Unlock()
-	<-failed
-	is.True(free)
-	is.True(resp.Wait() != nil)
-}
-
 // A stream of a testing/synctest bubble over a real socket keeps its goroutine: the poller is
 // outside of the bubble.
 func TestRealSocketsInABubble(t *testing.T) {
@@ -270,12 +226,12 @@ func TestRealSocketsInABubble(t *testing.T) {
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
 	outside, err := New(URL(srv.URL)).Do(t.Context())
 	is.NoErr(err)
-	is.Equal(parked(), 1)
+	is.Equal(conn.Parked(), 1)
 	for range 3 {
 		synctest.Test(t, func(t *testing.T) {
 			resp, err := New(URL(srv.URL)).Do(t.Context())
 			is.NoErr(err)
-			is.Equal(parked(), 1) // that of outside
+			is.Equal(conn.Parked(), 1) // that of outside
 			is.NoErr(resp.Send(t.Context(), Text("x")))
 			frames, err := resp.Receive(t.Context())
 			is.NoErr(err)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package reqws
+package conn
 
 import (
 	"io"
@@ -11,13 +11,13 @@ import (
 	"github.com/reqws/reqws/internal/wire"
 )
 
-// rawSource reads a socket when it has something to read, into a buffer that is
+// Raw reads a socket when it has something to read, into a buffer that is
 // borrowed only then: an idle connection holds none. Writes that the socket takes at
 // once need no deadline.
-type rawSource struct {
-	rc syscall.RawConn
+type Raw struct {
+	RawConn syscall.RawConn
+	NoWait  bool // Fill returns ErrNothingYet rather than wait
 
-	noWait  bool // read returns errNothingYet rather than wait
 	in      *wire.Reader
 	n       int
 	err     error
@@ -30,8 +30,8 @@ type rawSource struct {
 	writeNow func(fd uintptr) bool
 }
 
-// rawSourceOf returns nil for a connection that is no bare socket.
-func rawSourceOf(conn net.Conn) *rawSource {
+// rawOf returns nil for a connection that is no bare socket.
+func rawOf(conn net.Conn) *Raw {
 	var sc syscall.Conn
 	switch c := conn.(type) {
 	case *net.TCPConn:
@@ -45,15 +45,15 @@ func rawSourceOf(conn net.Conn) *rawSource {
 	if err != nil {
 		return nil
 	}
-	r := &rawSource{rc: rc}
+	r := &Raw{RawConn: rc}
 	r.readNow = r.readFD
 	r.writeNow = r.writeFD
 	return r
 }
 
-func (r *rawSource) read(in *wire.Reader) (int, error) {
+func (r *Raw) Fill(in *wire.Reader) (int, error) {
 	r.in, r.n, r.err = in, 0, nil
-	err := r.rc.Read(r.readNow)
+	err := r.RawConn.Read(r.readNow)
 	if err == nil {
 		err = r.err
 	}
@@ -61,13 +61,13 @@ func (r *rawSource) read(in *wire.Reader) (int, error) {
 }
 
 // readFD is called once at first, and again whenever the socket may have bytes.
-func (r *rawSource) readFD(fd uintptr) bool {
+func (r *Raw) readFD(fd uintptr) bool {
 	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), r.in.Space())
 	switch {
 	case r.err == syscall.EAGAIN:
 		r.in.Idle()
-		r.n, r.err = 0, errNothingYet
-		return r.noWait
+		r.n, r.err = 0, ErrNothingYet
+		return r.NoWait
 	case r.err != nil:
 		r.n, r.err = 0, os.NewSyscallError("read", r.err)
 	case r.n == 0:
@@ -78,13 +78,13 @@ func (r *rawSource) readFD(fd uintptr) bool {
 	return true
 }
 
-func (r *rawSource) tryWrite(p []byte) (int, error) { return r.write(p, false) }
+func (r *Raw) TryWrite(p []byte) (int, error) { return r.write(p, false) }
 
-func (r *rawSource) writeSome(p []byte) (int, error) { return r.write(p, true) }
+func (r *Raw) WriteSome(p []byte) (int, error) { return r.write(p, true) }
 
-func (r *rawSource) write(p []byte, patient bool) (int, error) {
+func (r *Raw) write(p []byte, patient bool) (int, error) {
 	r.out, r.wrote, r.writeErr, r.patient = p, 0, nil, patient
-	err := r.rc.Write(r.writeNow)
+	err := r.RawConn.Write(r.writeNow)
 	r.out = nil
 	if err == nil {
 		err = r.writeErr
@@ -93,7 +93,7 @@ func (r *rawSource) write(p []byte, patient bool) (int, error) {
 }
 
 // writeFD is called once at first, and again when the socket may take bytes.
-func (r *rawSource) writeFD(fd uintptr) bool {
+func (r *Raw) writeFD(fd uintptr) bool {
 	n, err := ignoringEINTR(syscall.Write, int(fd), r.out)
 	switch err {
 	case nil:
@@ -106,11 +106,11 @@ func (r *rawSource) writeFD(fd uintptr) bool {
 	return true
 }
 
-// dropUnread takes what has arrived out of the socket: one that is closed with bytes unread
+// DropUnread takes what has arrived out of the socket: one that is closed with bytes unread
 // throws away what it has not sent yet. A peer that sends on and on does not hold it up.
-func (r *rawSource) dropUnread() {
+func (r *Raw) DropUnread() {
 	buf := make([]byte, 64<<10)
-	_ = r.rc.Control(func(fd uintptr) {
+	_ = r.RawConn.Control(func(fd uintptr) {
 		for range 64 {
 			if n, err := ignoringEINTR(syscall.Read, int(fd), buf); n == 0 || err != nil {
 				return

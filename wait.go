@@ -1,0 +1,125 @@
+package reqws
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/reqws/reqws/internal/conn"
+)
+
+// A stream that Do left in the background waits without a goroutine, in the poller, where that
+// can be. While frames come in quick succession its goroutine stays.
+
+// waiting is the part of a link that has to do with that.
+type waiting struct {
+	waiter conn.Waiter
+
+	// The loop's own:
+	parks   bool          // it may park: it runs in the background, on a bare socket
+	busy    bool          // it keeps its goroutine for now
+	read    bool          // something was read since it last looked
+	started time.Duration // when that was, on the clock of uptime
+}
+
+const (
+	// busyGap is how soon one wake-up has to follow another for the loop to keep
+	// its goroutine: to park and to start again costs some microseconds.
+	busyGap = 100 * time.Millisecond
+	// idleGap is about how long a loop that kept it waits before it parks after all.
+	idleGap = time.Second
+)
+
+var processStart = time.Now()
+
+func uptime() time.Duration { return time.Since(processStart) }
+
+// inBubble reports whether the caller is in a testing/synctest bubble, whose clock begins at
+// midnight UTC 2000-01-01. A stream there must not park: the poller is of the whole process,
+// and goroutines that it starts would be outside of the bubble. Elsewhere a clock that is as
+// wrong as that costs a goroutine for each stream, and nothing else.
+func inBubble() bool { return time.Now().Year() < 2010 }
+
+// park has the poller call wake when there is something to read. It reports false where the
+// loop has to wait by itself.
+func (l *link) park() bool {
+	raw, ok := l.src.(*conn.Raw)
+	return ok && conn.Park(raw.RawConn, &l.waiter)
+}
+
+// parkAtOnce parks a link whose loop, which is wake, has not run yet. It reports false where that
+// has to be started: there may be frames already, or it cannot park.
+func (l *link) parkAtOnce(wake func()) bool {
+	raw, ok := l.src.(*conn.Raw)
+	if !ok || inBubble() {
+		return false
+	}
+	l.parks, raw.NoWait = true, true
+	l.waiter.Wake = wake
+	return !l.in.Partial() && l.park()
+}
+
+// awake notes that the loop begins to run, and whether it is to keep its
+// goroutine: then a read deadline tells when the frames have ceased to come.
+func (l *link) awake() {
+	if !l.parks {
+		return
+	}
+	now := uptime()
+	if l.started > 0 && now-l.started < busyGap {
+		l.setBusy(true)
+	}
+	l.started = now
+}
+
+func (l *link) setBusy(busy bool) {
+	l.busy, l.read = busy, false
+	l.src.(*conn.Raw).NoWait = !busy
+	var until time.Time
+	if busy {
+		until = time.Now().Add(idleGap)
+	}
+	l.readUntil(until)
+}
+
+// quiet is asked when a read failed: did it only because there is nothing to read
+// now? Then the link has been parked, and its loop must return at once and touch it no
+// more, or it has to read again.
+func (l *link) quiet(err error) (parked, again bool) {
+	switch {
+	case !l.parks:
+		return false, false
+	case err == conn.ErrNothingYet:
+	case l.busy && errors.Is(err, os.ErrDeadlineExceeded):
+		if l.setBusy(l.read); l.busy {
+			return false, true
+		}
+	default:
+		return false, false
+	}
+	if l.park() {
+		return true, false
+	}
+	l.stayAwake()
+	return false, true
+}
+
+// holdAwake lets reads wait, whatever the loop's own would do, until resume.
+func (l *link) holdAwake() (resume func()) {
+	l.readUntil(time.Time{})
+	if !l.parks {
+		return func() {}
+	}
+	busy := l.busy
+	l.src.(*conn.Raw).NoWait = false
+	return func() { l.setBusy(busy) }
+}
+
+// stayAwake makes the loop keep its goroutine to the end.
+func (l *link) stayAwake() {
+	if l.parks {
+		l.parks, l.busy = false, false
+		l.src.(*conn.Raw).NoWait = false
+		l.readUntil(time.Time{})
+	}
+}
