@@ -46,11 +46,6 @@ func writing(t *testing.T, srv *reqwstest.Server, config *tls.Config) *Writer {
 	return w
 }
 
-// shakeHands has the server complete the TLS handshake.
-func shakeHands() reqwstest.Step {
-	return reqwstest.Do(func(c *reqwstest.Conn) error { return c.NetConn().(*tls.Conn).Handshake() })
-}
-
 // hangUp closes the connection of w.
 func hangUp(w *Writer) { _ = netconn.Bare(net.Conn(w.conn)).Close() }
 
@@ -135,7 +130,7 @@ func TestASendLeftInFlightAtTheEnd(t *testing.T) {
 func TestSendsGivenUpTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.TLS(), reqwstest.Script(shakeHands(), reqwstest.Stall()))
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.StartTLS(), reqwstest.Stall()))
 		w := writing(t, srv, srv.TLSConfig())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
