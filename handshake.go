@@ -549,7 +549,7 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 		return nil, nil, err
 	}
 	raise := always || c.raises(isWebSocket(a.url))
-	s := newStream(ctx, c, a)
+	s := newStream(ctx, c.into, a, c.life, c.mayShare())
 	switch {
 	case a.resp.refused != nil:
 		s.conclude(a.resp.refused)
@@ -558,11 +558,11 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 		}
 		s = nil
 	case a.open == nil:
-		if s, _, err = s.startPlain(a, c.maxMessage, raise); err != nil {
+		if s, _, err = s.startPlain(a, c.into.maxMessage, raise); err != nil {
 			return nil, nil, err
 		}
 	default:
-		if err := s.start(c.onOpen); err != nil {
+		if err := s.start(c.into.onOpen); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -588,7 +588,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 		return nil, nil, fail("handshake", a.url, err)
 	}
 	a.wrapped = nil
-	s := newStream(ctx, c, a)
+	s := newStream(ctx, c.into, a, c.life, c.mayShare())
 	s.conclude(ErrClosed)
 	return a.open.client, a.resp, nil
 }
@@ -618,7 +618,7 @@ func (c *config) lend(a *answer) (*websocket.Conn, error) {
 		return nil, errors.New("the server's permessage-deflate has parameters that were not offered")
 	}
 	lent.live = true
-	if most := c.maxMessage; most == math.MaxInt64 { // to coder one more counts
+	if most := c.into.maxMessage; most == math.MaxInt64 { // to coder one more counts
 		client.SetReadLimit(-1)
 	} else {
 		client.SetReadLimit(most)

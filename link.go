@@ -149,7 +149,7 @@ func (l *link) release() {
 }
 
 // open puts a connection under the link.
-func (l *link) open(h *handshake, c *config) {
+func (l *link) open(h *handshake, maxMessage int64, writeTimeout time.Duration) {
 	l.conn, l.cancel = h.conn.Conn, h.cancel
 	var inflate *wire.Inflate
 	if h.deflate != nil {
@@ -157,9 +157,9 @@ func (l *link) open(h *handshake, c *config) {
 	}
 	src, try := conn.SourceOf(l.conn)
 	l.src = src
-	l.in.Init(c.maxMessage, inflate)
+	l.in.Init(maxMessage, inflate)
 	l.in.Prime(h.conn.Rest)
-	l.out.Open(l.conn, try, conn.Options{Timeout: c.writeTimeout, Deflate: h.deflate})
+	l.out.Open(l.conn, try, conn.Options{Timeout: writeTimeout, Deflate: h.deflate})
 }
 
 // Reading. The read deadline is set here and in on alone.

@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,6 +15,20 @@ type Message struct {
 	// Err is set in the last message of a stream, which has no Frames: io.EOF
 	// after a clean end, else why it ended.
 	Err error
+}
+
+// IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
+// goroutine, which reads nothing while it waits for room in ch. The channel is the
+// caller's: it is never closed here, and may serve many streams. The last message of
+// each Response that Do returns has Err set, whatever ends it: io.EOF after a clean
+// end, the [*HTTPError] where the handshake was refused.
+func IntoMailbox(ch chan<- Message) Option {
+	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
+		if ch == nil {
+			return errors.New("the channel is nil")
+		}
+		return nil
+	}, func(c *config, ch chan<- Message) { c.into.handler, c.into.mailbox = nil, ch })
 }
 
 // ParseMessage returns what m holds if it is of this Response's stream, and

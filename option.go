@@ -58,13 +58,7 @@ type config struct {
 	auth  Step
 	sigV4 *SigV4
 
-	// into
-	handler    Handler
-	mailbox    chan<- Message
-	wraps      []func(Handler) Handler
-	onOpen     func(*Response) Directive
-	noAutoPong bool
-	maxMessage int64
+	into intoConfig
 
 	// redirect
 	noRedirect       bool
@@ -96,9 +90,7 @@ type config struct {
 	compression    websocket.CompressionMode
 	transport      http.RoundTripper
 
-	// life
-	writeTimeout time.Duration
-	closeTimeout time.Duration
+	life lifeConfig
 
 	// steps
 	steps      []Step
@@ -117,15 +109,14 @@ type param struct {
 func defaults() *config {
 	return &config{
 		method:           http.MethodGet,
-		maxMessage:       16 << 20,
+		into:             intoConfig{maxMessage: 16 << 20},
 		maxRedirects:     10,
 		redirectLogLevel: slog.LevelDebug,
 		maxRetries:       3,
 		retryLogLevel:    slog.LevelWarn,
 		connectTimeout:   30 * time.Second,
 		protocols:        []Protocol{HTTP1, HTTP2},
-		writeTimeout:     30 * time.Second,
-		closeTimeout:     5 * time.Second,
+		life:             lifeConfig{writeTimeout: 30 * time.Second, closeTimeout: 5 * time.Second},
 	}
 }
 
@@ -145,7 +136,7 @@ func (c *config) with(opts []Option) *config {
 	d.extraParams = slices.Clip(c.extraParams)
 	d.steps = slices.Clip(c.steps)
 	d.outerSteps = slices.Clip(c.outerSteps)
-	d.wraps = slices.Clip(c.wraps)
+	d.into.wraps = slices.Clip(c.into.wraps)
 	for _, o := range opts {
 		d.set(o)
 	}
@@ -554,71 +545,6 @@ func AWSSigV4(s SigV4) Option {
 	return checked("AWSSigV4", s, SigV4.check, func(c *config, s SigV4) { c.sigV4 = &s })
 }
 
-// Into
-
-// Into sets the handler that gets the frames. Without it and without
-// [IntoMailbox] they are pulled with [Response.Receive] or [Response.Frames].
-func Into(h Handler) Option {
-	return checked("Into", h, notNilFunc, func(c *config, h Handler) { c.handler, c.mailbox = h, nil })
-}
-
-// IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
-// goroutine, which reads nothing while it waits for room in ch. The channel is the
-// caller's: it is never closed here, and may serve many streams. The last message of
-// each Response that Do returns has Err set, whatever ends it: io.EOF after a clean
-// end, the [*HTTPError] where the handshake was refused.
-func IntoMailbox(ch chan<- Message) Option {
-	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
-		if ch == nil {
-			return errors.New("the channel is nil")
-		}
-		return nil
-	}, func(c *config, ch chan<- Message) { c.handler, c.mailbox = nil, ch })
-}
-
-// OnOpen sets a function that is called once the WebSocket is open, by the
-// goroutine that calls Do or Run, before any frame reaches the handler; what it
-// answers is sent first. It is not called after a refusal, nor for plain HTTP.
-func OnOpen(f func(*Response) Directive) Option {
-	return checked("OnOpen", f, notNilFunc, func(c *config, f func(*Response) Directive) { c.onOpen = f })
-}
-
-// Wrap puts functions around the handler, the first one outermost: each is given the handler
-// that it wraps, when a stream begins, and returns what is to be called in its place. It sees
-// the batches of [Into], and those that go to a mailbox or to [Response.Receive] as well. Wrap
-// adds to what earlier Wrap options gave.
-func Wrap(wraps ...func(Handler) Handler) Option {
-	wraps = slices.Clone(wraps)
-	return checked("Wrap", wraps, func(wraps []func(Handler) Handler) error {
-		for i, w := range wraps {
-			if w == nil {
-				return fmt.Errorf("function %d is nil", i+1)
-			}
-		}
-		return nil
-	}, func(c *config, wraps []func(Handler) Handler) { c.wraps = append(c.wraps, wraps...) })
-}
-
-// AutoPong says whether a ping that the handler does not answer with a pong of
-// the same payload is answered for it (RFC 6455, section 5.5.3). The default is true.
-func AutoPong(on bool) Option {
-	return option("AutoPong", func(c *config) { c.noAutoPong = !on })
-}
-
-// MaxMessageSize sets the most bytes that one incoming message may have, after
-// decompression; the default is 16 MiB and -1 lifts the limit. A larger one ends
-// the stream with close code 1009 and [ErrMessageTooBig]. It also bounds the
-// [Response].Body of a plain HTTP answer, and is the read limit of the Conn of
-// [Request.Dial].
-func MaxMessageSize(n int64) Option {
-	return checked("MaxMessageSize", n, func(n int64) error {
-		if n < -1 {
-			return fmt.Errorf("%d is neither a size nor -1", n)
-		}
-		return nil
-	}, func(c *config, n int64) { c.maxMessage = n })
-}
-
 // Redirect
 
 // Redirect says whether redirects are followed; the default is true.
@@ -880,25 +806,6 @@ func Transport(rt http.RoundTripper) Option {
 	return checked("Transport", rt, noNilPointer, func(c *config, rt http.RoundTripper) { c.transport = rt })
 }
 
-// Life
-
-// WriteTimeout bounds how long the peer may take no bytes at all while frames
-// wait to be written; then the stream breaks with os.ErrDeadlineExceeded. A peer that
-// takes a few now and then is slow, not stuck. The default is 30s; 0 means no limit. Over
-// a [Transport] progress is seen in steps of 4 KiB.
-func WriteTimeout(d time.Duration) Option {
-	return checked("WriteTimeout", d, notNegative, func(c *config, d time.Duration) { c.writeTimeout = d })
-}
-
-// CloseTimeout bounds how long the end of a stream takes once it began: for what is
-// being written, for the peer's close frame, and then for the peer's end of the
-// connection (RFC 6455, section 7.1.1). The default is 5s. 0 does not wait: then no answer
-// to a close frame is asked for, and what was sent last may be lost. Whatever it is, a
-// last close frame that the connection does not take at once is given a tenth of a second.
-func CloseTimeout(d time.Duration) Option {
-	return checked("CloseTimeout", d, notNegative, func(c *config, d time.Duration) { c.closeTimeout = d })
-}
-
 // Steps
 
 // Use adds steps behind the built-in ones, the first one outermost; only AWS
@@ -932,3 +839,6 @@ func noStepNil(steps []Step) error {
 	}
 	return nil
 }
+
+// mayShare reports whether somebody else may hold a connection of c's, and close it.
+func (c *config) mayShare() bool { return c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0 }

@@ -97,7 +97,7 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 // above.
 func (r *Request) Run(ctx context.Context, opts ...Option) error {
 	c := r.c.with(opts)
-	if c.handler == nil && c.mailbox == nil {
+	if c.into.handler == nil && c.into.mailbox == nil {
 		return errors.Join(errors.New("reqws: Run needs the option Into or IntoMailbox"), c.err())
 	}
 	s, resp, err := c.execute(ctx, true)

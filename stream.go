@@ -216,15 +216,16 @@ type stream struct {
 	ending
 }
 
-func newStream(ctx context.Context, c *config, a *answer) *stream {
-	s := &stream{resp: a.resp, life: ctx, direct: c.handler != nil, autoPong: !c.noAutoPong}
+// newStream makes the stream behind an answer. shared says that others may close its connection.
+func newStream(ctx context.Context, into intoConfig, a *answer, life lifeConfig, shared bool) *stream {
+	s := &stream{resp: a.resp, life: ctx, direct: into.handler != nil, autoPong: !into.noAutoPong}
 	a.resp.s = s
-	s.link = s.newLink(c.closeTimeout)
+	s.link = s.newLink(life.closeTimeout)
 	s.link.wrapped = a.wrapped
-	s.link.waiter.Shared = c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
-	s.chooseHandler(c)
+	s.link.waiter.Shared = shared
+	s.chooseHandler(into)
 	if a.open != nil && a.open.client == nil {
-		s.link.open(a.open, c)
+		s.link.open(a.open, into.maxMessage, life.writeTimeout)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, s.giveUp)
@@ -240,18 +241,18 @@ func (s *stream) newLink(closeTimeout time.Duration) *link {
 }
 
 // chooseHandler decides what gets the frames.
-func (s *stream) chooseHandler(c *config) {
+func (s *stream) chooseHandler(into intoConfig) {
 	switch {
-	case c.handler != nil:
-		s.handler = c.handler
-	case c.mailbox != nil:
-		s.mailbox, s.left, s.link.unblock = c.mailbox, make(chan struct{}), make(chan struct{})
+	case into.handler != nil:
+		s.handler = into.handler
+	case into.mailbox != nil:
+		s.mailbox, s.left, s.link.unblock = into.mailbox, make(chan struct{}), make(chan struct{})
 		s.handler = s.toMailbox
 	default:
 		s.pull, s.link.unblock = &pull{}, make(chan struct{})
 		s.handler = s.toPull
 	}
-	for _, wrap := range slices.Backward(c.wraps) {
+	for _, wrap := range slices.Backward(into.wraps) {
 		if s.handler = wrap(s.handler); s.handler == nil {
 			s.handler = func(Event, *Response) Directive { return Fail(errNilHandler) }
 		}
