@@ -21,6 +21,7 @@ import (
 	"github.com/coder/websocket"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
@@ -67,8 +68,20 @@ func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
 	if isWebSocket(req.URL) {
 		return o.handshake(req)
 	}
-	resp, err := answerOf(o.c.roundTripper(), req)
+	resp, err := o.c.exchange(req, req.URL)
 	return resp, fail("request", req.URL, failure.Unquoted(err))
+}
+
+// exchange sends a request, in http or https, and returns the answer. u is its URL as errors
+// show it.
+func (c *config) exchange(req *http.Request, u *url.URL) (*http.Response, error) {
+	if c.connect.transport == nil {
+		if err := checkSent(req); err != nil {
+			return nil, fail(failure.Request, u, err)
+		}
+		req = req.WithContext(c.connect.withServer(req.Context(), hopOf(req.Context())))
+	}
+	return answerOf(c.connect.roundTripper(), req)
 }
 
 // answerOf has a round tripper that may be anyone's perform one exchange, and
@@ -140,7 +153,7 @@ func (o *opener) opened(h *handshake) bool {
 		return false
 	}
 	h.inTime()
-	if o.c.transport == nil { // an own connection has nothing to do with the ctx any more
+	if o.c.connect.transport == nil { // an own connection has nothing to do with the ctx any more
 		h.cancel()
 		h.cancel = nil
 	}
@@ -189,8 +202,8 @@ func (o *opener) settle(winner *handshake) {
 func (h *handshake) bound(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h.cancel = func() { cancel(nil) }
-	if timeout := h.c.connectTimeout; h.c.transport != nil && timeout > 0 {
-		h.timer = time.AfterFunc(timeout, func() { cancel(connectTimeoutError(timeout)) })
+	if timeout := h.c.connect.timeout; h.c.connect.transport != nil && timeout > 0 {
+		h.timer = time.AfterFunc(timeout, func() { cancel(dial.TimeoutError(timeout)) })
 	}
 	return ctx
 }
@@ -242,7 +255,7 @@ func (r *refusal) Close() error {
 // exchange sends the opening handshake of RFC 6455, section 4.1, and checks what
 // comes back. If that opens a WebSocket, h.conn is set.
 func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
-	resp, err := answerOf(h.c.roundTripper(), h.request(ctx, req))
+	resp, err := h.c.exchange(h.request(ctx, req), req.URL)
 	if err != nil {
 		return nil, caused(ctx, failure.Unquoted(err))
 	}
@@ -295,10 +308,10 @@ func (h *handshake) request(ctx context.Context, req *http.Request) *http.Reques
 // offerDeflate decides what to offer. coder's Conn has an offer of its own: it
 // cannot compress with a smaller window.
 func (h *handshake) offerDeflate() {
-	if h.c.compression == websocket.CompressionDisabled {
+	if h.c.connect.compression == websocket.CompressionDisabled {
 		return
 	}
-	h.noCtx = h.c.compression == websocket.CompressionNoContextTakeover
+	h.noCtx = h.c.connect.compression == websocket.CompressionNoContextTakeover
 	h.offer = wire.DeflateOffer(h.noCtx)
 	if h.c.dials {
 		h.offer = strings.Replace(h.offer, "; client_max_window_bits", "", 1)
@@ -385,7 +398,7 @@ func withoutHeader(err error, header []string) error {
 // the timeout of bound.
 func caused(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
-	var timeout connectTimeoutError
+	var timeout dial.TimeoutError
 	switch {
 	case cause == nil || !errors.Is(err, context.Canceled) || errors.Is(err, cause):
 		return err
@@ -409,14 +422,6 @@ func openConn(body io.ReadCloser) (*netconn.Conn, error) {
 	return nil, fmt.Errorf("the transport's answer 101 has a body of type %T, which cannot be written to", body)
 }
 
-// roundTripper is what performs the exchange itself.
-func (c *config) roundTripper() http.RoundTripper {
-	if c.transport != nil {
-		return c.transport
-	}
-	return c.own
-}
-
 // answer is what running the steps once came to.
 type answer struct {
 	resp *Response
@@ -431,8 +436,8 @@ type answer struct {
 	sent *http.Request // as it was sent, credentials and all
 }
 
-// connect runs the steps and the handshake once.
-func (c *config) connect(ctx context.Context) (*answer, error) {
+// runSteps runs the steps and the handshake once.
+func (c *config) runSteps(ctx context.Context) (*answer, error) {
 	o := &opener{c: c}
 	var winner *handshake
 	defer func() { o.settle(winner) }()
@@ -517,7 +522,7 @@ func (a *answer) refuse(ctx context.Context) *HTTPError {
 	if isWebSocket(a.url) {
 		phase = failure.Handshake
 	}
-	a.resp.Body = startOf(ctx, a.body)
+	a.resp.Body = dial.ReadStart(ctx, a.body)
 	a.resp.refused = &HTTPError{
 		StatusCode: a.resp.StatusCode,
 		Header:     a.resp.Header,
@@ -544,7 +549,7 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 	if err := c.err(); err != nil {
 		return nil, nil, err
 	}
-	a, err := c.connect(ctx)
+	a, err := c.runSteps(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -577,7 +582,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 	if err := c.err(); err != nil {
 		return nil, nil, err
 	}
-	a, err := c.connect(ctx)
+	a, err := c.runSteps(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -612,7 +617,7 @@ func (c *config) lend(a *answer) (*websocket.Conn, error) {
 	client, _, err := websocket.Dial(context.Background(), "ws://lent", &websocket.DialOptions{
 		HTTPClient:      &http.Client{Transport: answer},
 		Subprotocols:    h.offered,
-		CompressionMode: c.compression,
+		CompressionMode: c.connect.compression,
 	})
 	if err != nil {
 		return nil, errors.New("the server's permessage-deflate has parameters that were not offered")

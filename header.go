@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/reqws/reqws/internal/host"
 )
 
 // userAgent is sent where the user gives none.
@@ -50,15 +51,15 @@ func setHeaders(c *config) Step {
 // setHost sets the Host that the user has given a name of, which holds for the
 // first origin alone.
 func (c *config) setHost(req *http.Request, h *hop) {
-	host := req.Header["Host"]
+	given := req.Header["Host"]
 	delete(req.Header, "Host")
 	switch {
 	case h.elsewhere:
 		req.Host = ""
-	case len(host) > 0:
-		req.Host = host[0]
-	case c.hostname != "" && req.Host == "":
-		req.Host = hostPort(unbracketed(c.hostname), req.URL.Port())
+	case len(given) > 0:
+		req.Host = given[0]
+	case c.connect.hostname != "" && req.Host == "":
+		req.Host = host.Join(host.Unbracketed(c.connect.hostname), req.URL.Port())
 	}
 }
 
@@ -174,18 +175,6 @@ func deleteHeader(h http.Header, name string) {
 			delete(h, have)
 		}
 	}
-}
-
-// hostPort writes a host without brackets and a port, which may be empty, as URLs
-// and Host have them.
-func hostPort(name, port string) string {
-	if port != "" {
-		return net.JoinHostPort(name, port)
-	}
-	if strings.Contains(name, ":") {
-		return "[" + name + "]"
-	}
-	return name
 }
 
 // headerValues makes the fields of a header from what [Header] takes.

@@ -17,9 +17,10 @@ import (
 	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/internal/conn"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/reqws/reqws/internal/conn"
 )
 
 // closer2 is an HTTP/2 server of one stream, which notes what the client does to

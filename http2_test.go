@@ -25,6 +25,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/h2"
 	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/reqwstest"
@@ -255,7 +256,7 @@ func TestProtocolsInTheClear(t *testing.T) {
 				if tt.protocols != nil {
 					opts = append(opts, Protocols(tt.protocols...))
 				}
-				tr := newTransport(defaults().with(opts))
+				tr := transportOf(opts...)
 				for _, conns := range tt.conns {
 					resp, err := tr.RoundTrip(opening(t.Context(), "ws://host/p?q=1"))
 					synctest.Wait()
@@ -316,7 +317,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 		{name: "HTTP/1.1 chosen", protocols: reverse, alpn: []string{"http/1.1"}, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{1, 2}},
 		{name: "no extended CONNECT", protocols: reverse, alpn: []string{"h2", "http/1.1"}, host: &host2{http1: upgrading, http2: true}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
 		{name: "no ALPN", protocols: reverse, alpn: []string{}, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{1, 2}},
-		{name: "HTTP/2 alone, without ALPN", protocols: []Protocol{HTTP2}, alpn: []string{}, host: &host2{http1: upgrading}, err: "reqws: handshake: wss://example.com/p: ", is: errNoHTTP2, conns: [2]int{1, 2}},
+		{name: "HTTP/2 alone, without ALPN", protocols: []Protocol{HTTP2}, alpn: []string{}, host: &host2{http1: upgrading}, err: "reqws: handshake: wss://example.com/p: ", is: dial.ErrNoHTTP2, conns: [2]int{1, 2}},
 		{name: "HTTP/2 alone, refused by ALPN", protocols: []Protocol{HTTP2}, alpn: []string{"http/1.1"}, host: &host2{}, refused: 2, err: "reqws: TLS: wss://example.com/p: the peer has none of the protocols offered (h2)"},
 	}
 	_, roots := certificate()
@@ -324,10 +325,10 @@ func TestProtocolsOverTLS(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				tr := newTransport(defaults().with([]Option{
+				tr := transportOf(
 					DialContext(lan{"example.com:443": tt.host.overTLS(tt.alpn)}.dial),
 					Protocols(tt.protocols...), TLSConfig(&tls.Config{RootCAs: roots}),
-				}))
+				)
 				for _, conns := range tt.conns {
 					resp, err := tr.RoundTrip(opening(t.Context(), "wss://example.com/p?q=1"))
 					synctest.Wait()
@@ -361,7 +362,7 @@ func TestExtendedConnectRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		host := &host2{http2: true, extended: true}
-		tr := newTransport(defaults().with([]Option{DialContext(lan{"host:80": host.serve}.dial), Protocols(HTTP2)}))
+		tr := transportOf(DialContext(lan{"host:80": host.serve}.dial), Protocols(HTTP2))
 		req := opening(t.Context(), "ws://host/p?q=1")
 		req.Header.Set("Sec-WebSocket-Protocol", "chat")
 		req.Header.Set("Authorization", "Bearer x")
@@ -384,7 +385,7 @@ func TestAHangUpIsNoWishForAnotherProtocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		host := &host2{http1: upgrading}
-		tr := newTransport(defaults().with([]Option{DialContext(lan{"host:80": func(c net.Conn) { host.serve(c) }}.dial), Protocols(HTTP1, HTTP2)}))
+		tr := transportOf(DialContext(lan{"host:80": func(c net.Conn) { host.serve(c) }}.dial), Protocols(HTTP1, HTTP2))
 		resp, err := tr.RoundTrip(opening(t.Context(), "ws://host"))
 		is.NoErr(err)
 		is.NoErr(resp.Body.Close())
@@ -426,7 +427,7 @@ func TestNoZoneLeavesThisMachine(t *testing.T) {
 				})
 				req := opening(t.Context(), "ws://"+tt.host)
 				req.Host = tt.set
-				resp, err := newTransport(defaults().with([]Option{dial, Protocols(p)})).RoundTrip(req)
+				resp, err := transportOf(dial, Protocols(p)).RoundTrip(req)
 				is.NoErr(err)
 				is.NoErr(resp.Body.Close())
 				if p == HTTP2 {
@@ -472,15 +473,15 @@ func TestStreamsShareAConnection(t *testing.T) {
 			host.serve(conn)
 		}
 		viaProxy := false
-		tr := newTransport(defaults().with([]Option{
+		tr := transportOf(
 			DialContext(lan{"host:80": host.serve, "host:81": host.serve, "proxy:80": g}.dial), Protocols(HTTP2),
 			Proxy(func(*http.Request) (*url.URL, error) {
 				if viaProxy {
-					return parseProxy("proxy")
+					return dial.ParseProxy("proxy")
 				}
 				return nil, nil
 			}),
-		}))
+		)
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		var all []*http.Response
@@ -547,10 +548,10 @@ func TestUpgradeRequiredBeforeSilence(t *testing.T) {
 func TestSharedDialFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		tr := newTransport(defaults().with([]Option{Protocols(HTTP2), DialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		tr := transportOf(Protocols(HTTP2), DialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
 			time.Sleep(time.Second)
 			return nil, syscall.ECONNREFUSED
-		})}))
+		}))
 		var wg sync.WaitGroup
 		for _, path := range []string{"/a", "/b"} {
 			wg.Go(func() {
@@ -568,10 +569,10 @@ func TestSharedDialGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		host := &host2{http2: true, extended: true}
-		tr := newTransport(defaults().with([]Option{Protocols(HTTP2), DialContext(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		tr := transportOf(Protocols(HTTP2), DialContext(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			time.Sleep(2 * time.Second)
 			return lan{"host:80": host.serve}.dial(ctx, network, addr)
-		})}))
+		}))
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -597,7 +598,7 @@ func TestWhatWasLearnedIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
 		host := &host2{http1: answering(upgradeRequired), http2: true, extended: true}
-		tr := newTransport(defaults().with([]Option{DialContext(lan{"host:80": func(c net.Conn) { host.serve(c) }}.dial)}))
+		tr := transportOf(DialContext(lan{"host:80": func(c net.Conn) { host.serve(c) }}.dial))
 		proto := func() string {
 			resp, err := tr.RoundTrip(opening(t.Context(), "ws://host"))
 			is.NoErr(err)
@@ -612,34 +613,6 @@ func TestWhatWasLearnedIsForgotten(t *testing.T) {
 		conns, _ := host.counts()
 		is.Equal(conns, 3) // HTTP/2, and two of HTTP/1.1
 	})
-}
-
-func TestLearnedIsBounded(t *testing.T) {
-	is := is.New(t)
-	tr := &trip{transport: newTransport(defaults())}
-	for i := range 5000 {
-		tr.learn(string(rune(i)), HTTP2)
-	}
-	is.True(len(tr.learned) <= 1024)
-}
-
-// The server chose HTTP/1.1, and then nobody wanted to know.
-func TestSpareConnectionIsClosed(t *testing.T) {
-	is := is.New(t)
-	client, server := reqwstest.Pipe()
-	var s spare
-	s.discard()
-	s.put(client)
-	is.Equal(s.take(), nil)
-	_, err := server.Read(make([]byte, 1))
-	is.Equal(err, io.EOF)
-
-	client, server = reqwstest.Pipe()
-	var again spare
-	again.put(client)
-	again.discard()
-	_, err = server.Read(make([]byte, 1))
-	is.Equal(err, io.EOF)
 }
 
 func TestStreamThatWasNotProcessed(t *testing.T) {

@@ -125,26 +125,26 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"RetryLogLevel", RetryLogLevel(slog.LevelInfo), RetryLogLevel(slog.LevelError), func(c *config) any { return c.retryLogLevel }, nil},
 		{"Logger", Logger(loggers[0]), Logger(loggers[1]), func(c *config) any { return c.log() }, nil},
 		{"Logger", Logger(nil), Logger(loggers[1]), func(c *config) any { return c.log() != nil }, nil},
-		{"ConnectTimeout", ConnectTimeout(1), ConnectTimeout(2), func(c *config) any { return c.own.timeout }, nil},
-		{"Protocols", Protocols(HTTP1), Protocols(HTTP2), func(c *config) any { return c.own.protocols[0] }, nil},
-		{"Hostname", Hostname("a"), Hostname("b"), func(c *config) any { return c.own.hostname }, nil},
-		{"TLSConfig", TLSConfig(&tls.Config{ServerName: "a"}), TLSConfig(&tls.Config{ServerName: "b"}), func(c *config) any { return c.own.tls.ServerName }, nil},
+		{"ConnectTimeout", ConnectTimeout(1), ConnectTimeout(2), func(c *config) any { return c.connect.own.Timeout }, nil},
+		{"Protocols", Protocols(HTTP1), Protocols(HTTP2), func(c *config) any { return c.connect.own.Protocols[0] }, nil},
+		{"Hostname", Hostname("a"), Hostname("b"), func(c *config) any { return c.connect.hostname }, nil},
+		{"TLSConfig", TLSConfig(&tls.Config{ServerName: "a"}), TLSConfig(&tls.Config{ServerName: "b"}), func(c *config) any { return c.connect.own.TLS.ServerName }, nil},
 		{"DialContext", DialContext(failingDial("a")), DialContext(failingDial("b")), func(c *config) any {
-			_, err := c.own.dial(context.Background(), "")
+			_, err := c.connect.own.DialContext(context.Background(), "", "")
 			return err.Error()
 		}, nil},
 		{"Proxy", ProxyURL("http://a"), Proxy(func(*http.Request) (*url.URL, error) { return nil, errors.New("b") }), func(c *config) any {
-			_, err := c.own.proxy(req)
+			_, err := c.connect.own.Proxy(req)
 			return err != nil
 		}, nil},
 		{"ProxyURL", ProxyURL("http://a"), ProxyURL("http://b"), func(c *config) any {
-			u, _ := c.own.proxy(req)
+			u, _ := c.connect.own.Proxy(req)
 			return u.Host
 		}, nil},
-		{"ProxyHeader", ProxyHeader(http.Header{"X-A": {"1"}}), ProxyHeader(http.Header{"X-A": {"2"}}), func(c *config) any { return c.own.proxyHeader.Get("X-A") }, nil},
-		{"HTTP2Settings", HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 1}), HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 2}), func(c *config) any { return c.own.http2.MaxReadFrameSize }, nil},
-		{"Compression", Compression(websocket.CompressionContextTakeover), Compression(websocket.CompressionDisabled), func(c *config) any { return c.compression }, nil},
-		{"Transport", Transport(http.DefaultTransport), Transport(nil), func(c *config) any { return c.roundTripper() == http.RoundTripper(c.own) }, nil},
+		{"ProxyHeader", ProxyHeader(http.Header{"X-A": {"1"}}), ProxyHeader(http.Header{"X-A": {"2"}}), func(c *config) any { return c.connect.own.ProxyHeader.Get("X-A") }, nil},
+		{"HTTP2Settings", HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 1}), HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 2}), func(c *config) any { return c.connect.own.HTTP2.MaxReadFrameSize }, nil},
+		{"Compression", Compression(websocket.CompressionContextTakeover), Compression(websocket.CompressionDisabled), func(c *config) any { return c.connect.compression }, nil},
+		{"Transport", Transport(http.DefaultTransport), Transport(nil), func(c *config) any { return c.connect.roundTripper() == http.RoundTripper(c.connect.own) }, nil},
 		{"WriteTimeout", WriteTimeout(1), WriteTimeout(2), func(c *config) any { return c.life.writeTimeout }, nil},
 		{"CloseTimeout", CloseTimeout(1), CloseTimeout(2), func(c *config) any { return c.life.closeTimeout }, nil},
 		{"Use", Use(step), Use(step, step), func(c *config) any { return len(c.steps) }, 3},

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/reqws/reqws/internal/host"
 )
 
 // Netrc returns the step that sends Basic credentials from the user's netrc
@@ -140,10 +142,10 @@ func (e *netrcEntry) fits(user string) bool {
 // netrcHost writes a host in the one form in which two of them are compared.
 func netrcHost(name string) string {
 	name = strings.TrimSuffix(name, ".")
-	if ip, err := netip.ParseAddr(unbracketed(name)); err == nil {
+	if ip, err := netip.ParseAddr(host.Unbracketed(name)); err == nil {
 		return ip.String()
 	}
-	if ascii, err := asciiHost(name); err == nil {
+	if ascii, err := host.ASCII(name); err == nil {
 		name = ascii
 	}
 	return strings.ToLower(name)

@@ -2,23 +2,18 @@ package reqws
 
 import (
 	"cmp"
-	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/coder/websocket"
 )
 
 // An Option sets one thing of a [Request]. Options are values made by the
@@ -77,18 +72,7 @@ type config struct {
 	logger        *slog.Logger // nil: slog.Default() at the time of use
 	silent        bool
 
-	// connect
-	connectTimeout time.Duration
-	protocols      []Protocol
-	protocolsNamed bool // by the user
-	hostname       string
-	tls            *tls.Config
-	dialContext    func(ctx context.Context, network, addr string) (net.Conn, error)
-	proxy          func(*http.Request) (*url.URL, error)
-	proxyHeader    http.Header
-	http2          http.HTTP2Config
-	compression    websocket.CompressionMode
-	transport      http.RoundTripper
+	connect connectConfig
 
 	life lifeConfig
 
@@ -96,8 +80,7 @@ type config struct {
 	steps      []Step
 	outerSteps []Step
 
-	dials bool       // for Dial, to which http and https are WebSockets, too
-	own   *transport // made of the group connect, shared by all who have the same
+	dials bool // for Dial, to which http and https are WebSockets, too
 }
 
 // param is one name of the query, with its values as text.
@@ -114,8 +97,7 @@ func defaults() *config {
 		redirectLogLevel: slog.LevelDebug,
 		maxRetries:       3,
 		retryLogLevel:    slog.LevelWarn,
-		connectTimeout:   30 * time.Second,
-		protocols:        []Protocol{HTTP1, HTTP2},
+		connect:          connectConfig{timeout: 30 * time.Second, protocols: []Protocol{HTTP1, HTTP2}},
 		life:             lifeConfig{writeTimeout: 30 * time.Second, closeTimeout: 5 * time.Second},
 	}
 }
@@ -126,7 +108,7 @@ func (c *config) with(opts []Option) *config {
 	if c == nil { // of the zero Request
 		c = defaults()
 	}
-	if len(opts) == 0 && c.own != nil {
+	if len(opts) == 0 && c.connect.own != nil {
 		return c
 	}
 	d := *c
@@ -140,8 +122,8 @@ func (c *config) with(opts []Option) *config {
 	for _, o := range opts {
 		d.set(o)
 	}
-	if d.own == nil {
-		d.own = newTransport(&d)
+	if d.connect.own == nil {
+		d.connect.own = d.connect.newTransport()
 	}
 	return &d
 }
@@ -161,7 +143,7 @@ func (c *config) set(o Option) {
 		delete(c.errs, o.subject())
 	}
 	if o.connects() {
-		c.own = nil
+		c.connect.own = nil
 	}
 }
 
@@ -668,144 +650,6 @@ func Logger(l *slog.Logger) Option {
 	return option("Logger", func(c *config) { c.logger, c.silent = l, l == nil })
 }
 
-// Connect
-
-// Protocol is a version of HTTP that a handshake can be spoken in.
-type Protocol uint8
-
-const (
-	HTTP1 Protocol = iota + 1 // Upgrade (RFC 6455)
-	HTTP2                     // extended CONNECT (RFC 8441)
-)
-
-// ConnectTimeout bounds each attempt to connect: name lookup, dial, proxy, TLS
-// and handshake together. The default is 30s; 0 means no limit. Of a plain http or
-// https request it bounds the connecting, not the answer: that is up to ctx.
-func ConnectTimeout(d time.Duration) Option {
-	return checked("ConnectTimeout", d, notNegative, func(c *config, d time.Duration) { c.connectTimeout = d })
-}
-
-// Protocols sets which versions of HTTP are tried, in order of preference. The
-// default is HTTP1, then HTTP2. With both, the second is tried where the server has not
-// the first, and what it has is remembered for its origin:
-//
-//   - HTTP2 after HTTP1: the server refuses http/1.1 in ALPN, answers 426 or 505, or
-//     answers in HTTP/2. In the clear, where HTTP/2 is spoken with prior knowledge, also if
-//     it hangs up without a word: not by default, since most servers that do have trouble,
-//     but where this option names both, once for each origin that has not spoken HTTP/1.1 yet.
-//   - HTTP1 after HTTP2: the server refuses h2 in ALPN or chooses http/1.1, does not
-//     offer extended CONNECT (RFC 8441), resets the stream or goes away with
-//     HTTP_1_1_REQUIRED, or answers 426 or 505. In the clear also if it answers in
-//     HTTP/1.1 or hangs up.
-func Protocols(ps ...Protocol) Option {
-	return checked("Protocols", slices.Clone(ps), func(ps []Protocol) error {
-		if len(ps) == 0 {
-			return errors.New("there must be one at least")
-		}
-		for i, p := range ps {
-			if p != HTTP1 && p != HTTP2 {
-				return fmt.Errorf("unknown protocol %d", p)
-			}
-			if slices.Contains(ps[:i], p) {
-				return errors.New("a protocol is given twice")
-			}
-		}
-		return nil
-	}, func(c *config, ps []Protocol) { c.protocols, c.protocolsNamed = ps, true })
-}
-
-// Hostname sets the name that is used for SNI, certificate verification and the
-// Host header, in place of the URL's, which is still what is dialled.
-func Hostname(name string) Option {
-	return checked("Hostname", name, checkHostname, func(c *config, name string) { c.hostname = name })
-}
-
-// TLSConfig sets the TLS configuration for wss and https. It is cloned, never
-// changed; its ServerName stands where it is set. NextProtos is set as
-// [Protocols] asks. Its client certificates are not shown to another origin that a
-// redirect leads to (see [RedirectTrusted]).
-func TLSConfig(t *tls.Config) Option {
-	return option("TLSConfig", func(c *config) { c.tls = t.Clone() })
-}
-
-// DialContext sets the function that opens network connections, to servers
-// and proxies alike; the default is that of a net.Dialer. It must be safe for
-// concurrent use and must end with its ctx. The deadlines of its connections must
-// work.
-func DialContext(f func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
-	return checked("DialContext", f, notNilFunc,
-		func(c *config, f func(context.Context, string, string) (net.Conn, error)) { c.dialContext = f })
-}
-
-// Proxy sets the function that chooses the proxy of a request; a nil URL means
-// none. The URL's scheme is http, https, socks5 or socks5h, its userinfo the
-// credentials. The request has the scheme http for ws and https for wss. nil means
-// no proxy at all. The default is the environment: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
-//
-// WebSockets, and https, go through CONNECT; plain http is forwarded by http and
-// https proxies. Names are looked up by the proxy, with socks5 as with socks5h. An https
-// proxy is verified against the roots of [TLSConfig].
-func Proxy(f func(*http.Request) (*url.URL, error)) Option {
-	if f == nil {
-		f = func(*http.Request) (*url.URL, error) { return nil, nil }
-	}
-	return option("Proxy", func(c *config) { c.proxy = f })
-}
-
-// ProxyURL sends everything through one proxy. See [Proxy] for the schemes; a
-// bare host:port is an http proxy.
-func ProxyURL(u string) Option {
-	return Option{"ProxyURL", func(c *config) error {
-		p, err := parseProxy(u)
-		if err != nil {
-			return err
-		}
-		c.proxy = func(*http.Request) (*url.URL, error) { return p, nil }
-		return nil
-	}}
-}
-
-// ProxyHeader sets headers that are sent to an http or https proxy with
-// CONNECT.
-func ProxyHeader(h http.Header) Option {
-	h = h.Clone()
-	return Option{"ProxyHeader", func(c *config) error {
-		if err := checkHeaders(h); err != nil {
-			return err
-		}
-		c.proxyHeader = h
-		return nil
-	}}
-}
-
-// HTTP2Settings sets what HTTP/2 connections announce and how they are kept
-// alive. The zero value of each field means this package's default.
-func HTTP2Settings(s http.HTTP2Config) Option {
-	return option("HTTP2Settings", func(c *config) { c.http2 = s })
-}
-
-// Compression offers permessage-deflate (RFC 7692): with
-// websocket.CompressionContextTakeover or CompressionNoContextTakeover. The
-// default is CompressionDisabled.
-func Compression(m websocket.CompressionMode) Option {
-	return checked("Compression", m, func(m websocket.CompressionMode) error {
-		switch m {
-		case websocket.CompressionDisabled, websocket.CompressionContextTakeover, websocket.CompressionNoContextTakeover:
-			return nil
-		}
-		return fmt.Errorf("unknown mode %d", m)
-	}, func(c *config, m websocket.CompressionMode) { c.compression = m })
-}
-
-// Transport sets what performs the HTTP exchange in place of this package's own
-// dialing: the options of the group connect (see the package page) then have no
-// effect, but for [ConnectTimeout] and [Compression]. It gets http and https URLs, and
-// the body of a 101 must be an io.ReadWriteCloser, as net/http's Transport makes it. nil
-// restores the default.
-func Transport(rt http.RoundTripper) Option {
-	return checked("Transport", rt, noNilPointer, func(c *config, rt http.RoundTripper) { c.transport = rt })
-}
-
 // Steps
 
 // Use adds steps behind the built-in ones, the first one outermost; only AWS
@@ -841,4 +685,6 @@ func noStepNil(steps []Step) error {
 }
 
 // mayShare reports whether somebody else may hold a connection of c's, and close it.
-func (c *config) mayShare() bool { return c.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0 }
+func (c *config) mayShare() bool {
+	return c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
+}

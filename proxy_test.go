@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -164,10 +163,10 @@ func TestProxyHeader(t *testing.T) {
 	is := is.New(t)
 	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()))
 	g := &gateway{target: srv}
-	tr := newTransport(defaults().with([]Option{
+	tr := transportOf(
 		ProxyURL("http://user:password@proxy:3128"), DialContext(lan{"proxy:3128": g.connect}.dial),
 		ProxyHeader(http.Header{"x-site": {"a", "b"}, "Proxy-Authorization": {"Bearer token"}}),
-	}))
+	)
 	req := opening(t.Context(), "ws://reqwstest.test")
 	req.Header.Set("User-Agent", "bot/1.0")
 	req.Header.Set("Authorization", "secret")
@@ -437,55 +436,12 @@ func TestChoosingTheProxy(t *testing.T) {
 	})
 }
 
-func TestParseProxy(t *testing.T) {
-	for s, want := range map[string]string{
-		"http://proxy":                  "http://proxy",
-		"https://u:p@proxy:1/":          "https://u:p@proxy:1/",
-		"socks5://proxy:1080":           "socks5://proxy:1080",
-		"socks5h://u:p@[::1]:1080":      "socks5h://u:p@[::1]:1080",
-		"proxy:3128":                    "http://proxy:3128",
-		"u:p@127.0.0.1:3128":            "http://u:p@127.0.0.1:3128",
-		"HTTP://proxy":                  "http://proxy",
-		"http://" + strconv.Itoa(1<<10): "http://1024",
-	} {
-		is := is.New(t)
-		u, err := parseProxy(s)
-		is.NoErr(err)
-		is.Equal(u.String(), want)
-	}
-	for _, bad := range []string{"", "http://", "ftp://u:secret@proxy", "http://u:secret@", "http://u:sec/ret@proxy", "http://u:%zzsecret@proxy",
-		"http://proxy:0", "http://u:secret@proxy:70000", "http://u:secret@proxy:port", "http://u:secret @proxy", "socks4://u:secret@proxy",
-		"socks5://:secret@proxy", "socks5://u:" + strings.Repeat("secret", 50) + "@proxy", "ws://u:secret@proxy"} {
-		is := is.New(t)
-		_, err := parseProxy(bad)
-		is.True(err != nil)
-		is.True(!strings.Contains(err.Error(), "sec"))
-		err = defaults().with([]Option{ProxyURL(bad)}).err()
-		is.True(strings.HasPrefix(err.Error(), "reqws: option ProxyURL: "))
-	}
-}
-
-func FuzzParseProxy(f *testing.F) {
-	for _, s := range []string{"http://user:password@proxy:3128", "socks5h://[::1]:1080", "proxy:1", "http://%zz", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		u, err := parseProxy(s)
-		if err != nil {
-			return
-		}
-		if _, err := address(u); err != nil && !strings.Contains(err.Error(), "host name is not valid") {
-			t.Errorf("%q was taken, but %v", s, err)
-		}
-	})
-}
-
 func TestPlainThroughProxies(t *testing.T) {
 	reqwstest.NoLeaks(t, "net/http")
 	get := func(t *testing.T, u string, opts ...Option) (*http.Response, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u, nil)
 		is.New(t).NoErr(err)
-		return newTransport(defaults().with(opts)).RoundTrip(req)
+		return transportOf(opts...).RoundTrip(req)
 	}
 	t.Run("http asks the proxy itself", func(t *testing.T) {
 		is := is.New(t)
@@ -544,12 +500,12 @@ func TestPlainThroughProxies(t *testing.T) {
 	})
 }
 
-// A port may be the beginning of a password.
-func TestProxyPortIsNotShown(t *testing.T) {
-	is := is.New(t)
-	_, err := parseProxy("http://user:12345678@proxy:99999")
-	is.True(err != nil)
-	_, err = parseProxy("http://user:12345678#@proxy")
-	is.True(err != nil)
-	is.True(!strings.Contains(err.Error(), "1234"))
+// The option refuses what is no proxy, and says which it is.
+func TestProxyURLOption(t *testing.T) {
+	for _, bad := range []string{"", "ftp://u:secret@proxy", "http://u:sec/ret@proxy", "http://u:secret @proxy"} {
+		is := is.New(t)
+		err := defaults().with([]Option{ProxyURL(bad)}).err()
+		is.True(strings.HasPrefix(err.Error(), "reqws: option ProxyURL: "))
+		is.True(!strings.Contains(err.Error(), "sec"))
+	}
 }

@@ -409,26 +409,6 @@ func TestRedirectClientCertificate(t *testing.T) {
 	}
 }
 
-// Neither a TLS session nor an HTTP/2 connection that was made with the certificate
-// is used where that is not to be shown.
-func TestForeignHopsShareNoConnection(t *testing.T) {
-	is := is.New(t)
-	trip := func(h *hop) *trip {
-		req, err := http.NewRequestWithContext(context.WithValue(t.Context(), hopKey{}, h), "GET", "https://example.com/", nil)
-		is.NoErr(err)
-		config := &tls.Config{Certificates: make([]tls.Certificate, 1), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
-		return &trip{transport: newTransport(defaults().with([]Option{TLSConfig(config)})), req: req}
-	}
-	own, trusted, foreign := trip(&hop{}), trip(&hop{elsewhere: true}), trip(&hop{elsewhere: true, foreign: true})
-	is.Equal(own.origin(), trusted.origin())
-	is.True(own.origin() != foreign.origin())
-	is.True(trusted.serverTLS(nil).ClientSessionCache != nil)
-	is.Equal(len(trusted.serverTLS(nil).Certificates), 1)
-	is.Equal(foreign.serverTLS(nil).ClientSessionCache, nil)
-	is.Equal(len(foreign.serverTLS(nil).Certificates), 0)
-	is.Equal(len(foreign.tls.Certificates), 1) // the user's stays as it is
-}
-
 // A step of the user's own learns from Foreign what it is to keep back.
 func TestForeign(t *testing.T) {
 	for _, trusted := range []bool{false, true} {

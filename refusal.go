@@ -1,62 +1,21 @@
 package reqws
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"html"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/reqws/reqws/internal/failure"
 )
 
-const (
-	maxRefusal  = 1 << 20     // how much of a refusal's body is kept,
-	refusalWait = time.Second // and how long it is waited for: the status is known
-	maxExcerpt  = 200         // how many bytes of it an error shows
-)
-
-// startOf reads the body of a refusal, as far as there is one in the time there is,
-// and closes it.
-func startOf(ctx context.Context, body io.ReadCloser) []byte {
-	ctx, cancel := context.WithTimeout(ctx, refusalWait)
-	defer cancel()
-	var start partial
-	_, err := await(ctx, func(context.Context) (int64, error) { return io.Copy(&start, io.LimitReader(body, maxRefusal)) })
-	if err != nil && ctx.Err() != nil {
-		go body.Close() // which in some waits for the reading to end
-	} else {
-		_ = body.Close()
-	}
-	return start.bytes()
-}
-
-// partial collects bytes, and may be looked at before all have come.
-type partial struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (p *partial) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.buf = append(p.buf, b...)
-	return len(b), nil
-}
-
-func (p *partial) bytes() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf[:len(p.buf):len(p.buf)]
-}
+// maxExcerpt is how many bytes of a refusal's body an error shows.
+const maxExcerpt = 200
 
 // excerpt is what an error says of a refusal's body: its first two lines that say
 // anything, as far as they can be printed, without what the request had in secrets.

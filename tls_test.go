@@ -173,7 +173,7 @@ func TestCallersTLSConfigIsNotChanged(t *testing.T) {
 	srv := reqwstest.NewTLS(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
 	config := srv.TLSConfig()
 	config.ServerName, config.NextProtos = "", []string{"mine"}
-	tr := newTransport(defaults().with([]Option{TLSConfig(config)}))
+	tr := transportOf(TLSConfig(config))
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {

@@ -12,9 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +23,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/reqwstest"
 )
@@ -46,9 +45,13 @@ func opening(ctx context.Context, u string) *http.Request {
 // keys makes every key a fresh one: the server checks that.
 var keys atomic.Int64
 
+// transportOf is what the options of the group connect make.
+func transportOf(opts ...Option) *dial.Transport { return defaults().with(opts).connect.own }
+
 // handshakeOver sends one handshake over a transport.
 func handshakeOver(ctx context.Context, u string, opts ...Option) (*http.Response, error) {
-	return newTransport(defaults().with(opts)).RoundTrip(opening(ctx, u))
+	c := defaults().with(opts).connect
+	return c.own.RoundTrip(opening(c.withServer(ctx, hopOf(ctx)), u))
 }
 
 // opens sends one handshake and returns the connection that it must open.
@@ -211,7 +214,7 @@ func TestHandshakeRequestOnTheWire(t *testing.T) {
 		req.Host = "other.example"
 		req.Header.Set("Sec-Websocket-Key", "the key")
 		req.Header["x-custom"] = []string{"1", "2"}
-		tr := newTransport(defaults().with([]Option{DialContext(func(context.Context, string, string) (net.Conn, error) { return client, nil })}))
+		tr := transportOf(DialContext(func(context.Context, string, string) (net.Conn, error) { return client, nil }))
 		heads := make(chan string, 1)
 		go func() {
 			heads <- readHead(server)
@@ -252,10 +255,10 @@ func TestAnswers(t *testing.T) {
 		{"only an interim answer", hangingUp("HTTP/1.1 100 Continue\r\n\r\n"), 0, "", "handshake: ws://host/p: the connection was closed before", io.ErrUnexpectedEOF},
 		{"no HTTP", answering("SSH-2.0-OpenSSH_9.9\r\n"), 0, "", `handshake: ws://host/p: the answer is not HTTP/1.1`, nil},
 		{"a bad header", answering("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"), 0, "", "handshake: ws://host/p: the answer has a malformed header line", nil},
-		{"no HTTP, without end", answering(strings.Repeat("x", 3<<20)), 0, "", "handshake: ws://host/p: the head of the answer is larger than 1048576 bytes", errHeadTooBig},
+		{"no HTTP, without end", answering(strings.Repeat("x", 3<<20)), 0, "", "handshake: ws://host/p: the head of the answer is larger than 1048576 bytes", dial.ErrHeadTooBig},
 		{"a long line", answering(strings.Repeat("x", 100<<10) + "\r\n\r\n"), 0, "", "the answer is not HTTP/1.1", nil},
-		{"a head without end", answering("HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 2000)), 0, "", "the head of the answer is larger", errHeadTooBig},
-		{"interim answers without end", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100_000)), 0, "", "the head of the answer is larger", errHeadTooBig},
+		{"a head without end", answering("HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 2000)), 0, "", "the head of the answer is larger", dial.ErrHeadTooBig},
+		{"interim answers without end", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100_000)), 0, "", "the head of the answer is larger", dial.ErrHeadTooBig},
 		{"a reset", func(conn net.Conn) {
 			readHead(conn)
 			conn.(interface{ Reset() error }).Reset()
@@ -400,67 +403,6 @@ func TestOneServersEndIsNotAnothers(t *testing.T) {
 	})
 }
 
-// pieces is a connection that gives what it has n bytes at a time, and then its end.
-type pieces struct {
-	net.Conn
-	left []byte
-	n    int
-}
-
-func (p *pieces) Read(b []byte) (int, error) {
-	if len(p.left) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b[:min(len(b), p.n)], p.left)
-	p.left = p.left[n:]
-	return n, nil
-}
-
-// However an answer comes in, it is understood the same way; nothing of it gets
-// into an error, and what is behind the head of one that opens is kept whole.
-func fuzzHead(f *testing.F, method string, opens func(status int) bool) {
-	f.Fuzz(func(t *testing.T, answer []byte) {
-		is := is.New(t)
-		read := func(n int) (status int, rest string, text string) {
-			conn := &pieces{left: answer, n: n}
-			r := readAnswer(conn)
-			resp, err := r.head(&http.Request{Method: method})
-			if err != nil {
-				return 0, "", err.Error()
-			}
-			is.True(resp.ProtoMajor == 1)
-			if opens(resp.StatusCode) {
-				return resp.StatusCode, string(append(r.rest(), conn.left...)), ""
-			}
-			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-			return resp.StatusCode, fmt.Sprintf("%q %v", body, err == nil), ""
-		}
-		status, rest, text := read(1)
-		for _, n := range []int{2, 7, len(answer) + 1} {
-			again, restAgain, textAgain := read(n)
-			is.Equal(status, again)
-			is.Equal(text, textAgain)
-			is.Equal(rest, restAgain)
-		}
-		if opens(status) {
-			is.True(strings.HasSuffix(string(answer), rest))
-		}
-		known := []string{"", "the connection was closed before the answer was complete: unexpected EOF"}
-		for _, err := range []error{errHeadTooBig, errNotHTTP, errBadHeader, errSpeaksTLS, errSpeaksH2} {
-			known = append(known, err.Error())
-		}
-		is.True(slices.Contains(known, text))
-	})
-}
-
-func FuzzAnswer(f *testing.F) {
-	fuzzHead(f, http.MethodGet, func(status int) bool { return status == http.StatusSwitchingProtocols })
-}
-
-func FuzzProxyAnswer(f *testing.F) {
-	fuzzHead(f, http.MethodConnect, func(status int) bool { return status/100 == 2 })
-}
-
 // phases are hosts that stop answering in one of the phases.
 var phases = []struct {
 	phase string
@@ -561,7 +503,7 @@ func TestContextEndsEachPhase(t *testing.T) {
 					for _, target := range end.is {
 						is.True(errors.Is(err, target))
 					}
-					is.True(!errors.As(err, new(connectTimeoutError)))
+					is.True(!errors.As(err, new(dial.TimeoutError)))
 				})
 			})
 		}
@@ -607,31 +549,11 @@ func TestDialErrors(t *testing.T) {
 	}
 }
 
-func TestAddress(t *testing.T) {
-	for u, want := range map[string]string{
-		"http://host":             "host:80",
-		"https://host":            "host:443",
-		"https://host:8443/p":     "host:8443",
-		"http://[::1]":            "[::1]:80",
-		"http://[fe80::1%25lo]:9": "[fe80::1%lo]:9",
-		"http://bücher.example":   "xn--bcher-kva.example:80",
-		"socks5://host":           "host:1080",
-		"socks5h://host:9":        "host:9",
-	} {
-		is := is.New(t)
-		parsed, err := url.Parse(u)
-		is.NoErr(err)
-		got, err := address(parsed)
-		is.NoErr(err)
-		is.Equal(got, want)
-	}
-}
-
 func TestTransportIsSafeForConcurrentUse(t *testing.T) {
 	reqwstest.NoLeaks(t)
 	is := is.New(t)
 	srv := reqwstest.NewTLS(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
-	tr := newTransport(defaults().with([]Option{TLSConfig(srv.TLSConfig())}))
+	tr := transportOf(TLSConfig(srv.TLSConfig()))
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -673,7 +595,7 @@ func TestPlain(t *testing.T) {
 	get := func(t *testing.T, u string, opts ...Option) (string, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u, nil)
 		is.New(t).NoErr(err)
-		resp, err := newTransport(defaults().with(opts)).RoundTrip(req)
+		resp, err := transportOf(opts...).RoundTrip(req)
 		if err != nil {
 			return "", err
 		}
@@ -746,7 +668,7 @@ func TestPlain(t *testing.T) {
 			defer cancel()
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://host/p", nil)
 			is.NoErr(err)
-			_, err = newTransport(defaults().with([]Option{DialContext(lan{"host:80": nil}.dial)})).RoundTrip(req)
+			_, err = transportOf(DialContext(lan{"host:80": nil}.dial)).RoundTrip(req)
 			is.True(errors.Is(err, context.DeadlineExceeded))
 			is.True(strings.HasPrefix(err.Error(), "reqws: "))
 		})

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/reqws/reqws/internal/host"
 )
 
 // resolveURL is the step that gives the request its URL: base, path parameters
@@ -164,16 +166,16 @@ func normalize(u *url.URL) error {
 			return errors.New("its port is above 65535")
 		}
 	}
-	host, err := asciiHost(u.Hostname())
+	name, err := host.ASCII(u.Hostname())
 	if err != nil {
 		return err
 	}
-	if strings.Contains(u.Host, "[") || strings.Contains(host, ":") {
-		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || u.Host[0] != '[' {
+	if strings.Contains(u.Host, "[") || strings.Contains(name, ":") {
+		if ip, err := netip.ParseAddr(name); err != nil || !ip.Is6() || u.Host[0] != '[' {
 			return errors.New("its host is no IPv6 address in brackets")
 		}
 	}
-	u.Host = withoutPort(hostPort(host, u.Port()), port)
+	u.Host = withoutPort(host.Join(name, u.Port()), port)
 	u.Opaque, u.Fragment, u.RawFragment = "", "", ""
 	normalizePath(u)
 	u.RawQuery = escapeBytes(u.RawQuery, inQuery)

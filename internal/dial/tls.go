@@ -1,4 +1,4 @@
-package reqws
+package dial
 
 import (
 	"context"
@@ -8,11 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http/httptrace"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/host"
 	"github.com/reqws/reqws/internal/netconn"
 )
 
@@ -33,12 +32,12 @@ func alpn(protocols []Protocol) []string {
 
 // tlsConfig returns the configuration for a connection to the server name: the
 // user's, cloned, with what this connection needs.
-func (t *transport) tlsConfig(name string, alpn []string) *tls.Config {
+func (t *Transport) tlsConfig(name string, alpn []string) *tls.Config {
 	var config *tls.Config
-	if t.tls == nil {
+	if t.TLS == nil {
 		config = &tls.Config{}
 	} else {
-		config = t.tls.Clone()
+		config = t.TLS.Clone()
 	}
 	if config.ServerName == "" {
 		config.ServerName = name
@@ -50,38 +49,37 @@ func (t *transport) tlsConfig(name string, alpn []string) *tls.Config {
 // serverTLS returns the configuration for TLS with the request's server. What proves
 // who the user is, client certificates and the sessions that were made with them,
 // is for the origin it was given for.
-func (t *trip) serverTLS(alpn []string) *tls.Config {
+func (t *roundTrip) serverTLS(alpn []string) *tls.Config {
 	config := t.tlsConfig(t.serverName(), alpn)
-	if Foreign(t.req.Context()) {
+	if t.server().Foreign {
 		config.Certificates, config.GetClientCertificate, config.ClientSessionCache = nil, nil, nil
 	}
 	return config
 }
 
 // serverName is what the server's certificate has to be for, unless the user's
-// configuration names something else. Hostname stands for the user's own server:
-// where an untrusted redirect leads to another one, the URL's host counts.
-func (t *trip) serverName() string {
-	if t.hostname != "" && !hopOf(t.req.Context()).elsewhere {
-		return unbracketed(t.hostname)
+// configuration names something else.
+func (t *roundTrip) serverName() string {
+	if name := t.server().Name; name != "" {
+		return name
 	}
-	host, err := asciiHost(t.req.URL.Hostname())
+	name, err := host.ASCII(t.req.URL.Hostname())
 	if err != nil {
 		return t.req.URL.Hostname()
 	}
-	host, _, _ = strings.Cut(host, "%") // the zone of an IPv6 address says something to this machine alone
-	return host
+	name, _, _ = strings.Cut(name, "%") // the zone of an IPv6 address says something to this machine alone
+	return name
 }
 
 // secure does the TLS handshake over conn, which is closed after an error.
-func (t *trip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
+func (t *roundTrip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
 	t.enter(failure.TLS)
 	secured := tls.Client(&netconn.TLSLink{Conn: conn}, config)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()
 	}
-	err := guard(ctx, conn, func() error { return secured.HandshakeContext(ctx) })
+	err := closeAtEnd(ctx, conn, func() error { return secured.HandshakeContext(ctx) })
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(secured.ConnectionState(), err)
 	}
@@ -110,7 +108,7 @@ func explainTLS(err error, config *tls.Config) error {
 // alert returns the alert with which the peer ended TLS (RFC 8446, section 6), or
 // nil. Package tls keeps its type to itself where it came over TCP, but not its
 // text.
-func alert(err error) error {
+func tlsAlert(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" {
 		return op.Err
@@ -121,30 +119,6 @@ func alert(err error) error {
 // refusesALPN says whether the server has none of the protocols offered.
 func refusesALPN(err error) bool {
 	const noApplicationProtocol tls.AlertError = 120 // RFC 7301, section 3.2
-	got := alert(err)
+	got := tlsAlert(err)
 	return got != nil && got.Error() == noApplicationProtocol.Error()
-}
-
-// checkHostname says what is wrong with the value of the option Hostname: it is
-// a host name, or an IP address as URLs have it.
-func checkHostname(name string) error {
-	if ip, err := netip.ParseAddr(unbracketed(name)); err == nil && ip.Is6() == strings.HasPrefix(name, "[") {
-		return nil
-	}
-	labels := strings.Split(strings.TrimSuffix(name, "."), ".")
-	if len(name) > 253 || slices.ContainsFunc(labels, badLabel) {
-		return fmt.Errorf("%q is no host name", name)
-	}
-	return nil
-}
-
-func badLabel(label string) bool {
-	return label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
-		return !(r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z')
-	})
-}
-
-// unbracketed takes the brackets off an IPv6 address.
-func unbracketed(host string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }

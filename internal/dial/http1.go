@@ -1,4 +1,4 @@
-package reqws
+package dial
 
 import (
 	"bufio"
@@ -25,7 +25,7 @@ const maxHead = 1 << 20
 // What is wrong with a head. None of them quotes it: it may hold a cookie, or what
 // the request said.
 var (
-	errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
+	ErrHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
 	errNotHTTP    = errors.New("the answer is not HTTP/1.1: its first line is malformed")
 	errBadHeader  = errors.New("the answer has a malformed header line")
 	errSpeaksTLS  = errors.New("the peer answered in TLS")
@@ -35,7 +35,7 @@ var (
 // upgrade performs the opening handshake of RFC 6455, section 4.1, on a
 // connection of its own. The answer's body is the connection if the server
 // switches protocols; else it is an ordinary body, which owns the connection.
-func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
+func (t *roundTrip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, error) {
 	t.enter(failure.Handshake)
 	network := netconn.Bare(conn)
 	stop := context.AfterFunc(ctx, func() { network.Close() })
@@ -43,7 +43,7 @@ func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, erro
 	if err != nil {
 		stop()
 		network.Close()
-		if alert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
+		if tlsAlert(err) != nil { // in TLS 1.3 a client's certificate is refused this late
 			t.enter(failure.TLS)
 		}
 		return nil, t.fail(ctx, err)
@@ -53,19 +53,19 @@ func (t *trip) upgrade(ctx context.Context, conn net.Conn) (*http.Response, erro
 		resp.TLS = &state
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
-		resp.Body = &ownBody{resp.Body, conn, stop}
+		resp.Body = &connBody{resp.Body, conn, stop}
 		return resp, nil
 	}
 	if !stop() {
 		network.Close()
 		return nil, t.fail(ctx, ctx.Err())
 	}
-	resp.Body = &netconn.Conn{Conn: conn, Rest: answer.rest()}
+	resp.Body = &Conn{Conn: conn, Rest: answer.rest()}
 	return resp, nil
 }
 
 // exchange sends the request and reads the head of its answer.
-func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
+func (t *roundTrip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 	trace := httptrace.ContextClientTrace(t.req.Context())
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
@@ -83,7 +83,7 @@ func (t *trip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
 		}
 	}
 	resp, err := answer.head(t.req)
-	if err != nil && writeErr != nil && netconn.IsLoss(err) && alert(err) == nil {
+	if err != nil && writeErr != nil && netconn.IsLoss(err) && tlsAlert(err) == nil {
 		err = writeErr
 	}
 	if err != nil && answer.silent() && netconn.IsLoss(err) {
@@ -206,7 +206,7 @@ func (r *answerReader) line() (string, error) {
 		part, err := r.ReadSlice('\n')
 		r.text = append(r.text, part...)
 		if len(r.text) > maxHead {
-			return "", errHeadTooBig
+			return "", ErrHeadTooBig
 		}
 		if err == bufio.ErrBufferFull {
 			continue
@@ -248,16 +248,16 @@ func explainLoss(err error) error {
 	return err
 }
 
-// ownBody is the body of an answer that does not switch protocols: the
+// connBody is the body of an answer that does not switch protocols: the
 // connection ends with it.
-type ownBody struct {
+type connBody struct {
 	io.Reader // what net/http makes of it; its own Close would read on to the end
 	conn      net.Conn
 	stop      func() bool
 }
 
 // Close does not wait for TLS to say goodbye.
-func (b *ownBody) Close() error {
+func (b *connBody) Close() error {
 	b.stop()
 	return netconn.Bare(b.conn).Close()
 }

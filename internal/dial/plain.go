@@ -1,4 +1,4 @@
-package reqws
+package dial
 
 import (
 	"context"
@@ -15,20 +15,20 @@ import (
 // plain performs an ordinary HTTP exchange: net/http does, over connections made
 // as for a WebSocket. Each exchange has a connection of its own, since a Request
 // has no Close that could end idle ones.
-func (t *trip) plain() (*http.Response, error) {
+func (t *roundTrip) plain() (*http.Response, error) {
 	once := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       t.dialPlain(t.reach),
+		DialContext:       t.dialPlain(t.connect),
 		DialTLSContext: t.dialPlain(func(ctx context.Context) (net.Conn, error) {
-			return t.open(ctx, alpn(t.protocols)...)
+			return t.open(ctx, alpn(t.Protocols)...)
 		}),
-		HTTP2:     &t.http2,
+		HTTP2:     &t.HTTP2,
 		Protocols: new(http.Protocols),
 	}
 	if t.via != nil && t.req.URL.Scheme == "http" && !isSOCKS(t.via) {
 		t.forward(once)
 	}
-	for _, p := range t.protocols {
+	for _, p := range t.Protocols {
 		switch p {
 		case HTTP1:
 			once.Protocols.SetHTTP1(true)
@@ -50,7 +50,7 @@ func (t *trip) plain() (*http.Response, error) {
 }
 
 // lostBefore gives a kind to the error that net/http has where the server closes a
-// connection before the request is on its way, and which says that it was idle.
+// connection before the request is on its t, and which says that it was idle.
 func lostBefore(err error) error {
 	if strings.HasSuffix(err.Error(), "server closed idle connection") {
 		return fmt.Errorf("the connection was closed before the request was sent: %w", io.ErrUnexpectedEOF)
@@ -60,10 +60,10 @@ func lostBefore(err error) error {
 
 // forward sends the request to the proxy itself, with the whole URL in it (RFC
 // 9112, section 3.2.2): few proxies open tunnels to the ports of plain http.
-func (t *trip) forward(once *http.Transport) {
+func (t *roundTrip) forward(once *http.Transport) {
 	dial := t.dialPlain(func(ctx context.Context) (net.Conn, error) {
 		t.enter(failure.Proxy)
-		conn, err := t.reachProxy(ctx)
+		conn, err := t.connectToProxy(ctx)
 		return conn, t.fail(ctx, err)
 	})
 	once.Proxy = http.ProxyURL(t.via)
@@ -73,9 +73,9 @@ func (t *trip) forward(once *http.Transport) {
 // dialPlain makes a dial function for net/http, bounded by the connect timeout
 // and by the caller's ctx: the one of net/http goes on when the request is
 // cancelled.
-func (t *trip) dialPlain(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func (t *roundTrip) dialPlain(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
-		ctx, cancel := bound(t.req.Context(), t.timeout)
+		ctx, cancel := withTimeout(t.req.Context(), t.Timeout)
 		defer cancel()
 		return dial(ctx)
 	}

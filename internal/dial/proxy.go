@@ -1,9 +1,10 @@
-package reqws
+package dial
 
 import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +19,7 @@ import (
 	"golang.org/x/net/proxy"
 
 	"github.com/reqws/reqws/internal/failure"
-	"github.com/reqws/reqws/internal/netconn"
+	"github.com/reqws/reqws/internal/host"
 )
 
 // proxyError says that it was the proxy that something went wrong with.
@@ -55,7 +56,7 @@ func proxyFromEnvironment() func(*http.Request) (*url.URL, error) {
 // proxyVariable reads value, which came from the first of names that is set, and
 // puts what can be read in its place. No error shows the value.
 func proxyVariable(value *string, names ...string) func() (*url.URL, error) {
-	u, err := parseProxy(*value)
+	u, err := ParseProxy(*value)
 	if err != nil {
 		name := names[slices.IndexFunc(names, func(n string) bool { return os.Getenv(n) != "" || n == names[len(names)-1] })]
 		err = fmt.Errorf("the variable %s: %w", name, err)
@@ -76,10 +77,10 @@ func withoutRootDots(names string) string {
 	return strings.Join(list, ",")
 }
 
-// parseProxy reads the value of the option ProxyURL. Like the environment's it
+// ParseProxy reads the value of the option ProxyURL. Like the environment's it
 // may be host:port alone, which is an http proxy. No error shows the value, since
 // it may hold credentials.
-func parseProxy(s string) (*url.URL, error) {
+func ParseProxy(s string) (*url.URL, error) {
 	if !strings.Contains(s, "://") {
 		s = "http://" + s
 	}
@@ -119,8 +120,8 @@ func checkProxy(u *url.URL) error {
 func isSOCKS(u *url.URL) bool { return strings.HasPrefix(u.Scheme, "socks5") }
 
 // chooseProxy asks for the proxy of this request.
-func (t *trip) chooseProxy() error {
-	via, err := t.proxy(t.req)
+func (t *roundTrip) chooseProxy() error {
+	via, err := t.Proxy(t.req)
 	if err != nil {
 		return fmt.Errorf("choosing it: %w", failure.WithoutURL(err))
 	}
@@ -141,19 +142,19 @@ func proxyName(via *url.URL) string {
 
 // through connects to addr through the proxy. The names of servers are resolved
 // by the proxy, with socks5 as with socks5h (net/http does so too).
-func (t *trip) through(ctx context.Context) (net.Conn, error) {
+func (t *roundTrip) tunnel(ctx context.Context) (net.Conn, error) {
 	target := *t.req.URL
-	target.Host = withoutZone(target.Host)
+	target.Host = host.WithoutZone(target.Host)
 	addr, err := address(&target)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := t.reachProxy(ctx)
+	conn, err := t.connectToProxy(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var rest []byte
-	err = guard(ctx, conn, func() (err error) {
+	err = closeAtEnd(ctx, conn, func() (err error) {
 		if isSOCKS(t.via) {
 			return socksConnect(conn, t.via, addr)
 		}
@@ -164,24 +165,24 @@ func (t *trip) through(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	if len(rest) > 0 {
-		return &netconn.Conn{Conn: conn, Rest: rest}, nil
+		return &Conn{Conn: conn, Rest: rest}, nil
 	}
 	return conn, nil
 }
 
-// reachProxy connects to the proxy itself.
-func (t *trip) reachProxy(ctx context.Context) (net.Conn, error) {
+// connectToProxy connects to the proxy itself.
+func (t *roundTrip) connectToProxy(ctx context.Context) (net.Conn, error) {
 	addr, err := address(t.via)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := t.dial(ctx, addr)
+	conn, err := t.DialContext(ctx, "tcp", addr)
 	if err != nil || t.via.Scheme != "https" {
 		return conn, err
 	}
 	config := t.proxyTLS(t.via)
 	secured := tls.Client(conn, config)
-	if err := guard(ctx, conn, func() error { return secured.HandshakeContext(ctx) }); err != nil {
+	if err := closeAtEnd(ctx, conn, func() error { return secured.HandshakeContext(ctx) }); err != nil {
 		return nil, fmt.Errorf("TLS: %w", explainTLS(err, config))
 	}
 	return secured, nil
@@ -190,22 +191,22 @@ func (t *trip) reachProxy(ctx context.Context) (net.Conn, error) {
 // proxyTLS is the configuration for TLS with an https proxy. It takes from the
 // user's what holds for any peer, the authorities above all. What is meant for the
 // server, client certificates and pins, is kept from the proxy.
-func (t *transport) proxyTLS(via *url.URL) *tls.Config {
+func (t *Transport) proxyTLS(via *url.URL) *tls.Config {
 	config := &tls.Config{ServerName: via.Hostname(), NextProtos: []string{alpnHTTP1}}
-	if t.tls != nil {
-		config.RootCAs = t.tls.RootCAs
-		config.MinVersion, config.MaxVersion = t.tls.MinVersion, t.tls.MaxVersion
-		config.CipherSuites, config.CurvePreferences = t.tls.CipherSuites, t.tls.CurvePreferences
-		config.Time, config.Rand, config.KeyLogWriter = t.tls.Time, t.tls.Rand, t.tls.KeyLogWriter
+	if t.TLS != nil {
+		config.RootCAs = t.TLS.RootCAs
+		config.MinVersion, config.MaxVersion = t.TLS.MinVersion, t.TLS.MaxVersion
+		config.CipherSuites, config.CurvePreferences = t.TLS.CipherSuites, t.TLS.CurvePreferences
+		config.Time, config.Rand, config.KeyLogWriter = t.TLS.Time, t.TLS.Rand, t.TLS.KeyLogWriter
 		// With a check of the user's own, InsecureSkipVerify only makes room for it.
-		config.InsecureSkipVerify = t.tls.InsecureSkipVerify &&
-			t.tls.VerifyConnection == nil && t.tls.VerifyPeerCertificate == nil
+		config.InsecureSkipVerify = t.TLS.InsecureSkipVerify &&
+			t.TLS.VerifyConnection == nil && t.TLS.VerifyPeerCertificate == nil
 	}
 	return config
 }
 
 // socksConnect asks a SOCKS5 proxy for a connection to addr. It is given no ctx:
-// guard ends it, and so no deadline is left on the connection.
+// closeAtEnd ends it, and so no deadline is left on the connection.
 func socksConnect(conn net.Conn, via *url.URL, addr string) error {
 	var auth *proxy.Auth
 	if via.User != nil {
@@ -231,7 +232,7 @@ func (c connected) Dial(string, string) (net.Conn, error) { return c.Conn, nil }
 
 // httpConnect asks an http or https proxy for a tunnel to addr (RFC 9110, section
 // 9.3.6) and returns what the proxy sent behind its answer: it is the server's.
-func (t *trip) httpConnect(ctx context.Context, conn net.Conn, addr string) (rest []byte, err error) {
+func (t *roundTrip) httpConnect(ctx context.Context, conn net.Conn, addr string) (rest []byte, err error) {
 	req := &http.Request{
 		Method: http.MethodConnect,
 		URL:    &url.URL{Opaque: addr},
@@ -240,9 +241,9 @@ func (t *trip) httpConnect(ctx context.Context, conn net.Conn, addr string) (res
 	}
 	if user := t.via.User; user != nil {
 		password, _ := user.Password()
-		req.Header.Set("Proxy-Authorization", basicCredentials(user.Username(), password))
+		req.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password)))
 	}
-	for name, values := range t.proxyHeader {
+	for name, values := range t.ProxyHeader {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	var request bytes.Buffer
@@ -260,11 +261,6 @@ func (t *trip) httpConnect(ctx context.Context, conn net.Conn, addr string) (res
 	if resp.StatusCode/100 == 2 {
 		return answer.rest(), nil
 	}
-	body := startOf(ctx, &ownBody{resp.Body, conn, func() bool { return true }})
-	return nil, &ProxyError{
-		StatusCode: resp.StatusCode,
-		Header:     resp.Header,
-		Body:       body,
-		says:       excerpt(resp.Header, body, secretsIn(req)),
-	}
+	body := ReadStart(ctx, &connBody{resp.Body, conn, func() bool { return true }})
+	return nil, t.ProxyRefusal(req, resp, body)
 }

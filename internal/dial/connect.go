@@ -1,0 +1,136 @@
+package dial
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/host"
+	"github.com/reqws/reqws/internal/netconn"
+)
+
+// roundTrip is one round roundTrip: a request on its t to an answer.
+type roundTrip struct {
+	*Transport
+	req      *http.Request
+	url      *url.URL     // as errors show it: ws and wss where it is a WebSocket
+	via      *url.URL     // the proxy, or nil
+	phase    atomic.Value // of what is under t
+	fallback fallback
+}
+
+// enter notes what the roundTrip is about to do. HTTP/2 dials on a goroutine of its
+// own.
+func (t *roundTrip) enter(phase string) { t.phase.Store(phase) }
+
+// TimeoutError says that the time for connecting ran out. The phase is
+// around it.
+type TimeoutError time.Duration
+
+func (e TimeoutError) Error() string {
+	return fmt.Sprintf("no answer within the connect timeout of %v", time.Duration(e))
+}
+func (TimeoutError) Timeout() bool        { return true }
+func (TimeoutError) Temporary() bool      { return true }
+func (TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// bound cuts ctx off by the connect timeout d; 0 is none.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, d, TimeoutError(d))
+}
+
+// fail says what the roundTrip failed in. Where ctx is over that is why, whatever
+// it looked like from inside.
+func (t *roundTrip) fail(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if why := failure.Ended(ctx, err); why != nil {
+		err = why
+	}
+	phase := t.phase.Load().(string)
+	if phase == failure.Proxy && t.via != nil {
+		err = &proxyError{proxyName(t.via), failure.WithoutURL(err)}
+	}
+	return failure.In(phase, t.url, err)
+}
+
+// closeAtEnd runs f, which works on conn, and closes conn the moment ctx ends, so that
+// nothing in f blocks past it. It relies on Close alone: connections from a
+// DialContext need not support deadlines for that. After an error conn is closed.
+func closeAtEnd(ctx context.Context, conn net.Conn, f func() error) error {
+	conn = netconn.Bare(conn)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	err := f()
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		conn.Close()
+	}
+	return err
+}
+
+// open connects to the request's server, through the proxy if there is one, with
+// TLS if the URL asks for it. alpn is what TLS offers.
+func (t *roundTrip) open(ctx context.Context, alpn ...string) (net.Conn, error) {
+	conn, err := t.connect(ctx)
+	if err != nil || t.req.URL.Scheme != "https" {
+		return conn, err
+	}
+	return t.secure(ctx, conn, t.serverTLS(alpn))
+}
+
+// connect connects to the request's server, up to where its own bytes flow.
+func (t *roundTrip) connect(ctx context.Context) (conn net.Conn, err error) {
+	if t.via != nil {
+		t.enter(failure.Proxy)
+		conn, err = t.tunnel(ctx)
+		return conn, t.fail(ctx, err)
+	}
+	t.enter(failure.Lookup)
+	addr, err := address(t.req.URL)
+	if err == nil {
+		t.enter(failure.Dial)
+		conn, err = t.DialContext(t.traceLookup(ctx), "tcp", addr)
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		t.enter(failure.Lookup)
+	}
+	return conn, t.fail(ctx, err)
+}
+
+// traceLookup tells from the dial the lookup that is part of it, as far as the
+// dialer is one of package net.
+func (t *roundTrip) traceLookup(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { t.enter(failure.Lookup) },
+		DNSDone:  func(httptrace.DNSDoneInfo) { t.enter(failure.Dial) },
+	})
+}
+
+// address returns the host and port to dial for u. A host name beyond ASCII is
+// looked up in its IDNA form (RFC 5891).
+func address(u *url.URL) (string, error) {
+	name, err := host.ASCII(u.Hostname())
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort(name, cmp.Or(u.Port(), ports[u.Scheme], socksPort)), nil
+}
+
+var ports = map[string]string{"http": "80", "https": "443"}
+
+const socksPort = "1080" // RFC 1928, section 3
