@@ -11,20 +11,28 @@ import (
 	"github.com/reqws/reqws/internal/failure"
 )
 
+// Auth sets the credentials: one of [Basic], [Bearer], [AuthHeader], [Netrc],
+// [NetrcFile] and [AuthFunc], or a step of your own. It runs on each attempt, but
+// not on a redirect to another origin (see [RedirectTrusted]). nil takes
+// credentials back.
+func Auth(s Step) Option {
+	return option("Auth", func(c *config) { c.auth = s })
+}
+
 // authenticate is the step for [Auth], and for userinfo in the URL where there
 // is none. It does nothing on the way to another origin.
-func authenticate(c *config) Step {
+func authenticate(auth Step) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		given := next
-		if c.auth != nil {
-			given = wrap("auth", c.auth, next)
+		if auth != nil {
+			given = wrap("auth", auth, next)
 		}
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
 			switch {
 			case h.foreign:
 				return next.RoundTrip(req)
-			case c.auth == nil && h.user != nil && req.Header.Get("Authorization") == "":
+			case auth == nil && h.user != nil && req.Header.Get("Authorization") == "":
 				return userinfo(h.user)(next).RoundTrip(req)
 			}
 			return given.RoundTrip(req)

@@ -21,6 +21,12 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
+// AWSSigV4 signs each attempt with AWS Signature Version 4, after all other
+// steps. See [SigV4] for the fields and their defaults.
+func AWSSigV4(s SigV4) Option {
+	return checked("AWSSigV4", s, SigV4.check, func(c *config, s SigV4) { c.sigV4 = &s })
+}
+
 // SigV4 says how [AWSSigV4] signs. Service is required, and either the two keys
 // or Credentials. Printing a SigV4 shows no key.
 //
@@ -87,9 +93,9 @@ func (s SigV4) credentials(ctx context.Context) (aws.Credentials, error) {
 }
 
 // sign is the step for [AWSSigV4], the last one before the handshake.
-func sign(c *config) Step {
+func sign(s *SigV4) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
-		if c.sigV4 == nil {
+		if s == nil {
 			return next
 		}
 		signer := v4.NewSigner()
@@ -97,7 +103,7 @@ func sign(c *config) Step {
 			if Foreign(req.Context()) {
 				return next.RoundTrip(req)
 			}
-			signed, err := c.sigV4.sign(signer, req)
+			signed, err := s.sign(signer, req)
 			if err != nil {
 				return nil, fail("aws", req.URL, err)
 			}

@@ -22,6 +22,68 @@ import (
 	"github.com/reqws/reqws/internal/failure"
 )
 
+// retryConfig is what the options of the group retry come to.
+type retryConfig struct {
+	mode    RetryMode
+	decides func(*http.Request, *http.Response, error) RetryDecision // in place of mode
+	delay   func(n int) time.Duration
+	backOff func() backoff.BackOff
+	most    int // -1: no bound
+	level   slog.Level
+}
+
+// Retry says what is tried again: [SafeTransient], the default, [Transient] or
+// [Never].
+func Retry(m RetryMode) Option {
+	return checked("Retry", m, func(m RetryMode) error {
+		if m > Never {
+			return fmt.Errorf("unknown mode %d", m)
+		}
+		return nil
+	}, func(c *config, m RetryMode) { c.retry.mode, c.retry.decides = m, nil })
+}
+
+// RetryFunc sets a function that alone decides, in place of [Retry], whether
+// an answer or an error is tried again: [GiveUp], [Again] (after the usual delay)
+// or [AgainAfter]. The request is the last one of the attempt, redirects included,
+// with its URL and headers but not yet its credentials. Of the response and the error
+// one is nil; the body is not to be read. It is not asked about a WebSocket that
+// opened, nor once the context is over. [MaxRetries] still bounds it; [Attempt] tells
+// from the request's context which try it was.
+func RetryFunc(f func(*http.Request, *http.Response, error) RetryDecision) Option {
+	return checked("RetryFunc", f, notNilFunc,
+		func(c *config, f func(*http.Request, *http.Response, error) RetryDecision) { c.retry.decides = f })
+}
+
+// RetryDelay sets the delay before the n-th retry, n counting from 0, in place
+// of Retry-After and the default of 1s, 2s, 4s and so on, each up to a tenth shorter at
+// random. A negative one counts as 0.
+func RetryDelay(f func(n int) time.Duration) Option {
+	return checked("RetryDelay", f, notNilFunc,
+		func(c *config, f func(int) time.Duration) { c.retry.delay, c.retry.backOff = f, nil })
+}
+
+// RetryBackOff sets where delays come from, in place of Retry-After and the
+// default: f is called once per execution, and what it returns is Reset, and then asked
+// before each retry. backoff.Stop gives up.
+func RetryBackOff(f func() backoff.BackOff) Option {
+	return checked("RetryBackOff", f, notNilFunc,
+		func(c *config, f func() backoff.BackOff) { c.retry.delay, c.retry.backOff = nil, f })
+}
+
+// MaxRetries sets how often an execution tries again; the default is 3, and -1
+// means without a bound but ctx. The default delays go on doubling then: [RetryDelay] or
+// [RetryBackOff] keep them short.
+func MaxRetries(n int) Option {
+	return checked("MaxRetries", n, countOrNoBound, func(c *config, n int) { c.retry.most = n })
+}
+
+// RetryLogLevel sets the level of the line that each retry logs; the default is
+// warn. attempts_left in it is -1 where [MaxRetries] sets no bound.
+func RetryLogLevel(l slog.Level) Option {
+	return option("RetryLogLevel", func(c *config) { c.retry.level = l })
+}
+
 // RetryMode says what is tried again. See [Retry].
 type RetryMode uint8
 
@@ -85,7 +147,7 @@ func noteAttempt(req *http.Request) {
 
 // retry is the step around all others but those of [UseOuter]: it runs them again
 // where a failure may pass.
-func retry(c *config) Step {
+func retry(c retryConfig, method string, logs logConfig) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			ctx := req.Context()
@@ -97,10 +159,10 @@ func retry(c *config) Step {
 				a := &attempt{n: n}
 				a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
 				resp, err := next.RoundTrip(a.req)
-				if n == c.maxRetries || ctx.Err() != nil || isOpen(a.req, resp) {
+				if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
 					return resp, err
 				}
-				decision := c.decide(a.req, resp, err)
+				decision := c.decide(a.req, method, resp, err)
 				if decision == GiveUp {
 					return resp, err
 				}
@@ -108,7 +170,7 @@ func retry(c *config) Step {
 				if !ok {
 					return resp, err
 				}
-				c.logRetry(a, resp, err, delay)
+				c.log(logs.logger(), a, resp, err, delay)
 				if resp != nil {
 					_ = resp.Body.Close()
 				}
@@ -126,14 +188,14 @@ func isOpen(req *http.Request, resp *http.Response) bool {
 	return resp != nil && isWebSocket(req.URL) && opensWebSocket(resp)
 }
 
-func (c *config) decide(req *http.Request, resp *http.Response, err error) RetryDecision {
-	if c.retryFunc != nil {
-		return c.retryFunc(req, resp, err)
+func (c *retryConfig) decide(req *http.Request, method string, resp *http.Response, err error) RetryDecision {
+	if c.decides != nil {
+		return c.decides(req, resp, err)
 	}
 	again := false
 	switch {
-	case c.retryMode == Never:
-	case c.retryMode == SafeTransient && !isWebSocket(req.URL) && c.method != http.MethodGet && c.method != http.MethodHead:
+	case c.mode == Never:
+	case c.mode == SafeTransient && !isWebSocket(req.URL) && method != http.MethodGet && method != http.MethodHead:
 	case err != nil:
 		again = isTransient(err)
 	default:
@@ -200,14 +262,14 @@ var lostConnection = []error{
 
 // delays is where one execution takes the delays of its retries from.
 type delays struct {
-	retryDelay func(n int) time.Duration
-	backOff    backoff.BackOff // the user's
+	given   func(n int) time.Duration
+	backOff backoff.BackOff // the user's
 }
 
-func (c *config) newDelays() (*delays, error) {
-	d := &delays{retryDelay: c.retryDelay}
-	if c.retryBackOff != nil {
-		if d.backOff = c.retryBackOff(); isNil(d.backOff) {
+func (c *retryConfig) newDelays() (*delays, error) {
+	d := &delays{given: c.delay}
+	if c.backOff != nil {
+		if d.backOff = c.backOff(); isNil(d.backOff) {
 			return nil, errors.New("option RetryBackOff: the function returned nil")
 		}
 		d.backOff.Reset() // without it, one that was put together by hand has no interval yet
@@ -221,8 +283,8 @@ func (d *delays) next(n int, decision RetryDecision, resp *http.Response) (time.
 	if after, ok := decision.after(); ok {
 		return after, true
 	}
-	if d.retryDelay != nil {
-		return max(0, d.retryDelay(n)), true
+	if d.given != nil {
+		return max(0, d.given(n)), true
 	}
 	if d.backOff != nil {
 		delay := d.backOff.NextBackOff()
@@ -280,12 +342,11 @@ func waitError(ctxErr error, resp *http.Response, err error) error {
 	return fmt.Errorf("%w while waiting to try again after status %d", ctxErr, resp.StatusCode)
 }
 
-func (c *config) logRetry(a *attempt, resp *http.Response, err error, delay time.Duration) {
-	log := c.log()
+func (c *retryConfig) log(log *slog.Logger, a *attempt, resp *http.Response, err error, delay time.Duration) {
 	if log == nil {
 		return
 	}
-	left := c.maxRetries // -1: no bound
+	left := c.most // -1: no bound
 	if left > 0 {
 		left -= a.n
 	}
@@ -295,6 +356,6 @@ func (c *config) logRetry(a *attempt, resp *http.Response, err error, delay time
 	} else {
 		why = slog.Int("status", resp.StatusCode)
 	}
-	log.LogAttrs(a.req.Context(), c.retryLogLevel, "reqws: will try again",
+	log.LogAttrs(a.req.Context(), c.level, "reqws: will try again",
 		slog.String("url", failure.SafeURL(a.req.URL)), why, slog.Duration("delay", delay), slog.Int("attempts_left", left))
 }

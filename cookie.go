@@ -6,15 +6,26 @@ import (
 	"strings"
 )
 
+// CookieJar sets where cookies are kept: one of net/http/cookiejar, say, which may be
+// shared with an http.Client. It is asked on each attempt and each redirect, with
+// http for ws and https for wss in the URL, and given the Set-Cookie of every answer,
+// that of an opened WebSocket and of a refusal included. It alone decides what goes to
+// which origin, on redirects too. Its cookies are sent behind those of a Cookie header
+// of yours. It is called by the goroutine that connects, and by several at once where
+// Requests are executed at once. nil takes it back.
+func CookieJar(jar http.CookieJar) Option {
+	return checked("CookieJar", jar, noNilPointer, func(c *config, jar http.CookieJar) { c.jar = jar })
+}
+
 // cookies is the step for [CookieJar].
-func cookies(c *config) Step {
+func cookies(jar http.CookieJar) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
-		if c.jar == nil {
+		if jar == nil {
 			return next
 		}
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			u := httpURL(req.URL)
-			if found := c.jar.Cookies(u); len(found) > 0 {
+			if found := jar.Cookies(u); len(found) > 0 {
 				req = req.Clone(req.Context())
 				addCookies(req, found)
 			}
@@ -23,7 +34,7 @@ func cookies(c *config) Step {
 				return nil, err
 			}
 			if set := resp.Cookies(); len(set) > 0 {
-				c.jar.SetCookies(u, set)
+				jar.SetCookies(u, set)
 			}
 			return resp, nil
 		})

@@ -29,6 +29,28 @@ var (
 	ErrClosed = errors.New("the stream is closed")
 )
 
+// HTTPErrorMode says what becomes of an HTTP error status. See [HTTPErrors].
+type HTTPErrorMode uint8
+
+const (
+	ReturnErrors HTTPErrorMode = iota + 1 // Do returns the Response
+	RaiseErrors                           // Do returns an *HTTPError
+)
+
+// HTTPErrors says what [Request.Do] makes of a refused handshake, and of a plain
+// HTTP answer of 400 and above: a [Response] ([ReturnErrors]) or an [*HTTPError]
+// ([RaiseErrors]). The default is RaiseErrors for ws and wss, and ReturnErrors for
+// http and https. Send, Receive and Wait of a Response that is a refused handshake
+// return the same [*HTTPError]. Run and Dial return it whatever this option says.
+func HTTPErrors(m HTTPErrorMode) Option {
+	return checked("HTTPErrors", m, func(m HTTPErrorMode) error {
+		if m != ReturnErrors && m != RaiseErrors {
+			return fmt.Errorf("unknown mode %d", m)
+		}
+		return nil
+	}, func(c *config, m HTTPErrorMode) { c.httpErrors = m })
+}
+
 // HTTPError is an HTTP answer as an error: a refused handshake, or a plain HTTP
 // status of 400 and above. Its text has the first two lines of the body, at most
 // 200 bytes and printable; what the request had of credentials is taken out of them.

@@ -313,7 +313,7 @@ func (h *handshake) offerDeflate() {
 	}
 	h.noCtx = h.c.connect.compression == websocket.CompressionNoContextTakeover
 	h.offer = wire.DeflateOffer(h.noCtx)
-	if h.c.dials {
+	if h.c.target.webSocket {
 		h.offer = strings.Replace(h.offer, "; client_max_window_bits", "", 1)
 	}
 }
@@ -350,7 +350,7 @@ func (h *handshake) chosen(names []string) error {
 		return nil
 	case 1:
 		h.subprotocol = names[0]
-		return h.c.checkSubprotocol(h.subprotocol, h.offered)
+		return h.c.header.protocols.check(h.subprotocol, h.offered)
 	}
 	return errors.New("the server answered with more than one Sec-WebSocket-Protocol") // RFC 6455, section 11.3.4
 }
@@ -441,13 +441,13 @@ func (c *config) runSteps(ctx context.Context) (*answer, error) {
 	o := &opener{c: c}
 	var winner *handshake
 	defer func() { o.settle(winner) }()
-	req, err := http.NewRequestWithContext(ctx, c.method, "", nil)
+	req, err := http.NewRequestWithContext(ctx, c.plain.method, "", nil)
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
 	httpResp, err := answerOf(c.chain(o), req)
 	if err != nil {
-		return nil, fail("request", c.target(), err)
+		return nil, fail("request", c.destination(), err)
 	}
 	a, err := c.answer(httpResp)
 	if err != nil {
@@ -488,7 +488,7 @@ func (c *config) answer(httpResp *http.Response) (*answer, error) {
 			StatusCode: httpResp.StatusCode,
 			Header:     httpResp.Header,
 			Proto:      httpResp.Proto,
-			Request:    shared(c.redacted(httpResp.Request)),
+			Request:    shared(c.header.protocols.redacted(httpResp.Request)),
 		},
 		body: httpResp.Body,
 		c:    c,
@@ -496,7 +496,7 @@ func (c *config) answer(httpResp *http.Response) (*answer, error) {
 		sent: httpResp.Request,
 	}
 	if a.url.Host == "" { // a step in front of all others answered
-		u, _, err := c.resolve()
+		u, _, err := c.target.resolve()
 		if err != nil {
 			_ = a.body.Close()
 			return nil, fail("url", nil, err)
@@ -506,9 +506,9 @@ func (c *config) answer(httpResp *http.Response) (*answer, error) {
 	return a, nil
 }
 
-// target is the URL that the options come to, nil if they come to none.
-func (c *config) target() *url.URL {
-	u, _, err := c.resolve()
+// destination is the URL that the options come to, nil if they come to none.
+func (c *config) destination() *url.URL {
+	u, _, err := c.target.resolve()
 	if err != nil {
 		return nil
 	}
@@ -529,7 +529,7 @@ func (a *answer) refuse(ctx context.Context) *HTTPError {
 		Body:       a.resp.Body,
 		URL:        failure.SafeURL(a.url),
 		phase:      phase,
-		says:       excerpt(a.resp.Header, a.resp.Body, a.c.secretsIn(a.sent)),
+		says:       excerpt(a.resp.Header, a.resp.Body, a.c.header.protocols.secretsIn(a.sent)),
 	}
 	return a.resp.refused
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -14,13 +13,74 @@ import (
 	"github.com/reqws/reqws/internal/host"
 )
 
+// headerConfig is what the options come to that set headers.
+type headerConfig struct {
+	fields    http.Header
+	protocols subprotocols
+}
+
+// Header sets one header of the request. An underscore in name is sent as a
+// hyphen (user_agent is User-Agent). The value is written as [Params] writes one, but
+// for a time.Time, which becomes an HTTP date (RFC 9110, section 5.6.7): a slice gives
+// several fields of that name, nil none at all. Refused are a name that is no
+// token, a value with CR, LF, NUL or another control character, and the headers
+// that the handshake itself writes: Connection, Upgrade, Content-Length,
+// Transfer-Encoding, and those of Sec-WebSocket but for Sec-WebSocket-Protocol, for
+// which [Subprotocols] counts where it is given. The name Host sets the request's
+// Host.
+//
+// Given again, also by [Headers] and in another case, the later one stands; with nil
+// it takes the header back. On a redirect to another origin few headers are sent, and
+// Host is not: see [RedirectTrusted].
+func Header(name string, value any) Option {
+	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	values, err := headerValues(value)
+	return Option{headerOption(name), func(c *config) error {
+		if err != nil {
+			return err
+		}
+		if err := checkHeader(name, values); err != nil {
+			return err
+		}
+		c.setHeader(name, values)
+		return nil
+	}}
+}
+
+// Headers sets each header in h, with its name as it is written there: steps find
+// it under its canonical name, the server gets it in that spelling. (Over HTTP/2 all
+// names are in lower case, and User-Agent and a few others that net/http itself looks
+// for are always written so.) The map is copied. Two spellings of one name are an
+// error. See [Header] for what else is refused.
+func Headers(h http.Header) Option {
+	h = h.Clone()
+	return Option{"Headers", func(c *config) error {
+		if err := checkHeaders(h); err != nil {
+			return err
+		}
+		for name, values := range h {
+			c.setHeader(name, values)
+		}
+		return nil
+	}}
+}
+
+// setHeader replaces a header whatever the case its name was given in before.
+func (c *config) setHeader(name string, values []string) {
+	if c.header.fields == nil {
+		c.header.fields = make(http.Header)
+	}
+	replaceHeader(c.header.fields, name, values)
+	delete(c.errs, headerOption(http.CanonicalHeaderKey(name)))
+}
+
 // userAgent is sent where the user gives none.
 const userAgent = "reqws"
 
 // setHeaders is the step that puts the user's headers on each hop, under their
 // canonical names: steps and net/http look for them there. The spelling that the
 // user gave them comes last, see [spell].
-func setHeaders(c *config) Step {
+func setHeaders(c headerConfig, body *requestBody, hostname string) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
@@ -28,20 +88,20 @@ func setHeaders(c *config) Step {
 			if _, given := req.Header["User-Agent"]; !given {
 				req.Header.Set("User-Agent", userAgent)
 			}
-			if err := c.setBody(req, h); err != nil {
+			if err := body.set(req, h); err != nil {
 				return nil, fail("request", req.URL, err)
 			}
-			for name, values := range c.header {
+			for name, values := range c.fields {
 				req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 			}
-			c.setHost(req, h)
+			setHost(req, h, hostname)
 			if h.bodiless {
 				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
 			}
 			if h.foreign {
 				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !isForAnyone(name) })
 			}
-			c.offerSubprotocols(req, h)
+			c.protocols.offer(req, h)
 			noteAttempt(req)
 			return next.RoundTrip(req)
 		})
@@ -50,7 +110,7 @@ func setHeaders(c *config) Step {
 
 // setHost sets the Host that the user has given a name of, which holds for the
 // first origin alone.
-func (c *config) setHost(req *http.Request, h *hop) {
+func setHost(req *http.Request, h *hop, hostname string) {
 	given := req.Header["Host"]
 	delete(req.Header, "Host")
 	switch {
@@ -58,8 +118,8 @@ func (c *config) setHost(req *http.Request, h *hop) {
 		req.Host = ""
 	case len(given) > 0:
 		req.Host = given[0]
-	case c.connect.hostname != "" && req.Host == "":
-		req.Host = host.Join(host.Unbracketed(c.connect.hostname), req.URL.Port())
+	case hostname != "" && req.Host == "":
+		req.Host = host.Join(host.Unbracketed(hostname), req.URL.Port())
 	}
 }
 
@@ -80,60 +140,13 @@ func isForAnyone(name string) bool {
 	}, http.CanonicalHeaderKey(name))
 }
 
-// isHandshake says whether a request for u is the opening handshake of a
-// WebSocket. To [Request.Dial] all are.
-func (c *config) isHandshake(u *url.URL) bool { return c.dials || isWebSocket(u) }
-
-const protocolHeader = "Sec-Websocket-Protocol" // as http.Header has it
-
-// offerSubprotocols makes one field of the names that the options offer. To another
-// origin go only those that cannot be credentials.
-func (c *config) offerSubprotocols(req *http.Request, h *hop) {
-	names := protocolNames(req.Header)
-	if c.isHandshake(req.URL) {
-		if len(c.subprotocols) > 0 {
-			names = slices.Clone(c.subprotocols)
-		}
-		if c.secretProtocol != "" && !slices.Contains(names, c.secretProtocol) {
-			names = append(names, c.secretProtocol)
-		}
-	}
-	if h.foreign {
-		names = slices.DeleteFunc(names, c.hidesProtocol)
-	}
-	deleteHeader(req.Header, protocolHeader)
-	if len(names) > 0 {
-		req.Header.Set(protocolHeader, strings.Join(names, ", "))
-	}
-}
-
-// protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4).
-func protocolNames(h http.Header) []string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if strings.EqualFold(name, protocolHeader) { // a step may have written it as RFC 6455 does
-			all = append(all, h[name]...)
-		}
-	}
-	return strings.FieldsFunc(strings.Join(all, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
-}
-
-// checkSubprotocol says what is wrong with the subprotocol that a server has
-// chosen of those offered. Names differ in case, too (RFC 6455, section 4.1).
-func (c *config) checkSubprotocol(chosen string, offered []string) error {
-	if chosen == "" || slices.Contains(offered, chosen) {
-		return nil
-	}
-	return fmt.Errorf("the server chose a Sec-WebSocket-Protocol that was not offered: %s", c.shownProtocols(chosen))
-}
-
 // spell is the step that gives headers the spelling that [Headers] has, for
 // servers to which that matters. What another step has put in place of the user's value
 // keeps the canonical name, and so do those that net/http looks for itself, since it
 // would send a value of its own besides.
-func spell(c *config) Step {
+func spell(fields http.Header) Step {
 	var spelled []string
-	for written := range c.header {
+	for written := range fields {
 		if name := http.CanonicalHeaderKey(written); name != written && !keepsName(name) {
 			spelled = append(spelled, written)
 		}
@@ -146,7 +159,7 @@ func spell(c *config) Step {
 			req = req.Clone(req.Context())
 			for _, written := range spelled {
 				name := http.CanonicalHeaderKey(written)
-				if values := req.Header[name]; values != nil && slices.Equal(values, c.header[written]) {
+				if values := req.Header[name]; values != nil && slices.Equal(values, fields[written]) {
 					delete(req.Header, name)
 					req.Header[written] = values
 				}

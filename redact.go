@@ -16,7 +16,7 @@ import (
 // redacted returns what [Response].Request keeps of a request, with credentials
 // taken out. It lives as long as the connection does, so it holds no more than
 // that.
-func (c *config) redacted(req *http.Request) *http.Request {
+func (p *subprotocols) redacted(req *http.Request) *http.Request {
 	u := &url.URL{
 		Scheme:     req.URL.Scheme,
 		Host:       req.URL.Host,
@@ -31,14 +31,14 @@ func (c *config) redacted(req *http.Request) *http.Request {
 		Proto:      req.Proto,
 		ProtoMajor: req.ProtoMajor,
 		ProtoMinor: req.ProtoMinor,
-		Header:     c.redactedHeader(req.Header),
+		Header:     p.redactedHeader(req.Header),
 		Host:       req.Host,
 	}
 }
 
 // redactedHeader copies h without the key of the handshake, into as little
 // memory as holds it.
-func (c *config) redactedHeader(h http.Header) http.Header {
+func (p *subprotocols) redactedHeader(h http.Header) http.Header {
 	n := 0
 	for _, values := range h {
 		n += len(values)
@@ -55,7 +55,7 @@ func (c *config) redactedHeader(h http.Header) http.Header {
 			case secret:
 				v = failure.Hidden
 			case strings.EqualFold(name, protocolHeader):
-				v = c.shownProtocols(v)
+				v = p.shown(v)
 			}
 			all = append(all, v)
 		}
@@ -135,44 +135,6 @@ func nameWords(name string) []string {
 	return strings.FieldsFunc(spaced.String(), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 }
 
-// plainWord matches what names of subprotocols are put together from: v4, k8s,
-// graphql, oneM2M, 2016. Random letters and digits are seldom so.
-var plainWord = regexp.MustCompile(`^[A-Z]*[a-z]*[A-Z]*[0-9]{0,4}[A-Z]*[a-z]*[A-Z]*$`)
-
-// isPlainProtocol tells a subprotocol that is a name from one that may carry a
-// credential, as where browsers are to send one: base64url.bearer.authorization.k8s.io.
-// and a token, or AppSync's header- and base64. A plain name has at most 64 characters, is
-// made of words of at most 20 (letters, with a number of up to four digits somewhere)
-// with . - _ + or / between them, and is by none of its words that of a credential.
-func isPlainProtocol(name string) bool {
-	if len(name) > 64 || isSecretName(name) || strings.HasPrefix(strings.ToLower(name), "header-") {
-		return false
-	}
-	for word := range strings.FieldsFuncSeq(name, func(r rune) bool { return strings.ContainsRune(".-_+/", r) }) {
-		if len(word) > 20 || !plainWord.MatchString(word) {
-			return false
-		}
-	}
-	return true
-}
-
-// hidesProtocol reports whether a subprotocol is, or may be, a credential.
-func (c *config) hidesProtocol(name string) bool {
-	return c.secretProtocol != "" && strings.EqualFold(name, c.secretProtocol) || !isPlainProtocol(name)
-}
-
-// shownProtocols writes a list of subprotocols without those that may be
-// credentials.
-func (c *config) shownProtocols(list string) string {
-	names := strings.Split(list, ",")
-	for i, name := range names {
-		if names[i] = strings.TrimSpace(name); c.hidesProtocol(names[i]) {
-			names[i] = failure.Hidden
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
 // Format writes the Request for people with any verb: its URL template, and no
 // credential that it has.
 func (r Request) Format(f fmt.State, verb rune) { failure.Format(f, verb, r.describe()) }
@@ -184,7 +146,7 @@ func (r Request) describe() string {
 	if r.c == nil {
 		return "reqws.Request{}"
 	}
-	return "reqws.Request{" + shownTemplate(r.c.url) + "}"
+	return "reqws.Request{" + shownTemplate(r.c.target.url) + "}"
 }
 
 // schemeAlone matches what begins a URL that lacks its slashes, or a user and a

@@ -208,7 +208,7 @@ func TestRedacted(t *testing.T) {
 		"X-Secret-Thing": {"canary"}, "X-Auth-Token": {"canary"}, "Sec-Websocket-Key": {"canary"}, "X-Room": {"go", "lang"},
 		"Sec-Websocket-Protocol": {"v1, header-canary,v2"}, "Ocp-Apim-Subscription-Key": {"canary"}, "CB-ACCESS-SIGN": {"canary"},
 	}
-	got := New().c.redacted(req)
+	got := new(subprotocols).redacted(req)
 	hides(t, shown(got.Header)+got.URL.String())
 	is.Equal(got.Method, "GET")
 	is.Equal(got.Host, "virtual.example")
@@ -320,7 +320,7 @@ func TestSecretSubprotocolIsNotShown(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				is := is.New(t)
 				r := New(URL("ws://example.com/"), given)
-				secret := r.c.secretProtocol
+				secret := r.c.header.protocols.secret
 				if secret == "" {
 					secret = token
 				}
@@ -330,7 +330,7 @@ func TestSecretSubprotocolIsNotShown(t *testing.T) {
 				}
 				if tt.answer == "x" {
 					answer = strings.ToUpper(secret[:1]) + secret[1:]
-					if r.c.secretProtocol != "" {
+					if r.c.header.protocols.secret != "" {
 						answer += "4canary5" // of which no part says that it is secret
 					}
 				}

@@ -14,6 +14,51 @@ import (
 	"github.com/reqws/reqws/internal/failure"
 )
 
+// redirectConfig is what the options of the group redirect come to.
+type redirectConfig struct {
+	off     bool
+	trusted bool
+	most    int
+	level   slog.Level
+}
+
+// Redirect says whether redirects are followed; the default is true.
+func Redirect(follow bool) Option {
+	return option("Redirect", func(c *config) { c.redirect.off = !follow })
+}
+
+// RedirectTrusted says whether credentials go along to another origin (scheme,
+// host, port; ws counts as http, wss as https) and whether a redirect may lead from
+// wss to ws, or from https to http. The default is false: then [Auth], userinfo of the
+// URL, [AWSSigV4], the client certificates of [TLSConfig], [SecretSubprotocol] and
+// most headers stay behind from the first hop to another origin on, also where a later
+// one leads back. Of the headers of [Header], [Headers] and steps of [UseOuter] only
+// these are sent then: Accept, Accept-Charset, Accept-Encoding, Accept-Language,
+// Cache-Control, Content-Encoding, Content-Language, Content-Type, Origin, Pragma and
+// User-Agent; of the subprotocols those that are plain names: at most 64 characters,
+// made of words with . - _ + or / between them, each of at most 20 letters with up to
+// four digits in one place, and none of them a word for a credential, such as token or
+// bearer. v4.channel.k8s.io is a plain name. [CookieJar] decides by itself, and what
+// steps of [Use] set is beyond reach.
+//
+// The Host header and [Hostname] hold for the first origin alone, trusted or not.
+// Userinfo in a Location is dropped.
+func RedirectTrusted(trusted bool) Option {
+	return option("RedirectTrusted", func(c *config) { c.redirect.trusted = trusted })
+}
+
+// MaxRedirects sets how many redirects are followed before the execution fails
+// with [ErrTooManyRedirects]; the default is 10.
+func MaxRedirects(n int) Option {
+	return checked("MaxRedirects", n, notNegative[int], func(c *config, n int) { c.redirect.most = n })
+}
+
+// RedirectLogLevel sets the level of the line that each redirect logs; the
+// default is debug.
+func RedirectLogLevel(l slog.Level) Option {
+	return option("RedirectLogLevel", func(c *config) { c.redirect.level = l })
+}
+
 // hop is one request in a chain of redirects. It goes with the context of the
 // request, and says to the steps behind what they may send.
 type hop struct {
@@ -47,14 +92,14 @@ func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
 // All steps behind it run again on each hop.
-func followRedirects(c *config) Step {
+func followRedirects(c redirectConfig, logs logConfig) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := &hop{}
 			for {
 				ctx := context.WithValue(req.Context(), hopKey{}, h)
 				resp, err := next.RoundTrip(req.WithContext(ctx))
-				if err != nil || c.noRedirect || !isRedirect(resp) {
+				if err != nil || c.off || !isRedirect(resp) {
 					return resp, err
 				}
 				_ = resp.Body.Close()
@@ -62,8 +107,8 @@ func followRedirects(c *config) Step {
 				if err != nil {
 					return nil, fail("redirect", h.url, err)
 				}
-				if log := c.log(); log != nil {
-					log.LogAttrs(req.Context(), c.redirectLogLevel, "reqws: redirect",
+				if log := logs.logger(); log != nil {
+					log.LogAttrs(req.Context(), c.level, "reqws: redirect",
 						slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
 				}
 				req = req.Clone(req.Context())
@@ -84,15 +129,15 @@ func isRedirect(resp *http.Response) bool {
 }
 
 // follow returns the hop that the answer to h leads to.
-func (c *config) follow(h *hop, resp *http.Response) (*hop, error) {
-	if h.n >= c.maxRedirects {
-		return nil, fmt.Errorf("%w: MaxRedirects is %d", ErrTooManyRedirects, c.maxRedirects)
+func (c *redirectConfig) follow(h *hop, resp *http.Response) (*hop, error) {
+	if h.n >= c.most {
+		return nil, fmt.Errorf("%w: MaxRedirects is %d", ErrTooManyRedirects, c.most)
 	}
 	u, err := h.resolve(resp.Header.Get("Location"))
 	if err != nil {
 		return nil, err
 	}
-	if isTLS(h.url) && !isTLS(u) && !c.redirectTrusted {
+	if isTLS(h.url) && !isTLS(u) && !c.trusted {
 		return nil, fmt.Errorf("it leads from %s to %s, to %s, which RedirectTrusted alone permits", h.url.Scheme, u.Scheme, failure.SafeURL(u))
 	}
 	elsewhere := origin(u) != origin(h.origin)
@@ -106,7 +151,7 @@ func (c *config) follow(h *hop, resp *http.Response) (*hop, error) {
 		elsewhere: elsewhere,
 		// Credentials that were left behind stay behind, also on the way back:
 		// whoever is in between has chosen the URL. net/http and browsers do so too.
-		foreign:  h.foreign || elsewhere && !c.redirectTrusted,
+		foreign:  h.foreign || elsewhere && !c.trusted,
 		bodiless: h.bodiless || method != h.method || resp.StatusCode == http.StatusSeeOther,
 	}, nil
 }

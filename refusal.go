@@ -118,8 +118,8 @@ func secretsIn(req *http.Request) []string {
 }
 
 // secretsIn has the subprotocols, too, that may be credentials.
-func (c *config) secretsIn(req *http.Request) []string {
-	hidden := slices.DeleteFunc(protocolNames(req.Header), func(name string) bool { return !c.hidesProtocol(name) })
+func (p *subprotocols) secretsIn(req *http.Request) []string {
+	hidden := slices.DeleteFunc(protocolNames(req.Header), func(name string) bool { return !p.hides(name) })
 	return append(secretsIn(req), inAllForms(hidden)...)
 }
 

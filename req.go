@@ -3,6 +3,7 @@ package reqws
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -38,6 +39,38 @@ type RoundTripFunc func(*http.Request) (*http.Response, error)
 // RoundTrip calls f.
 func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
+// Use adds steps behind the built-in ones, the first one outermost; only AWS
+// signing comes after them. Any wrapper of an http.RoundTripper fits. They find the
+// template of the path, such as /rooms/:room, in the request's Pattern, a name for
+// traces and metrics that does not differ with the values; a request that a redirect
+// led to has none.
+//
+// Credentials belong in [Auth], which a redirect to another origin leaves out. A step
+// given here runs on each hop, and what it sets goes wherever the redirect leads: one
+// that adds an Authorization header, or any other secret, has to ask [Foreign] first.
+func Use(steps ...Step) Option {
+	return checked("Use", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) })
+}
+
+// UseOuter adds steps in front of all others, the first one outermost: around the
+// retries and redirects of one execution, which they see as one exchange. Their
+// request has no URL yet, and of the headers and the body only what they give it
+// themselves; URL, headers and credentials are put in behind them, anew on each
+// attempt. Their answer is the last one, with the request that it answers in its field
+// Request, and the body of a WebSocket that opened is the connection.
+func UseOuter(steps ...Step) Option {
+	return checked("UseOuter", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.outerSteps = append(c.outerSteps, steps...) })
+}
+
+func noStepNil(steps []Step) error {
+	for i, s := range steps {
+		if s == nil {
+			return fmt.Errorf("step %d is nil", i+1)
+		}
+	}
+	return nil
+}
+
 // chain puts the steps in their order, the outermost first, around the
 // handshake. All that is inside retry runs again on each attempt, and all that is
 // inside followRedirects on each hop.
@@ -45,17 +78,17 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 	steps := slices.Concat(
 		c.outerSteps,
 		[]Step{
-			retry(c),
-			followRedirects(c),
-			resolveURL(c),
-			setHeaders(c),
-			cookies(c),
-			authenticate(c),
+			retry(c.retry, c.plain.method, c.logs),
+			followRedirects(c.redirect, c.logs),
+			resolveURL(c.target, c.plain.method),
+			setHeaders(c.header, c.plain.body, c.connect.hostname),
+			cookies(c.jar),
+			authenticate(c.auth),
 		},
 		c.steps,
 		[]Step{
-			sign(c),
-			spell(c),
+			sign(c.sigV4),
+			spell(c.header.fields),
 		},
 	)
 	var rt http.RoundTripper = handshake
@@ -118,6 +151,6 @@ func (r *Request) Run(ctx context.Context, opts ...Option) error {
 // means ws here, one with https wss.
 func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
 	c := *r.c.with(opts)
-	c.dials = true
+	c.target.webSocket = true
 	return c.dial(ctx)
 }

@@ -2,12 +2,66 @@ package reqws
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 )
+
+// plainConfig is what the options come to that only plain requests have.
+type plainConfig struct {
+	method string
+	body   *requestBody
+}
+
+// Method sets the method of a plain http or https request; the default is GET.
+// A WebSocket handshake has its own method and ignores it.
+func Method(m string) Option {
+	return checked("Method", m, func(m string) error {
+		if !isToken(m) {
+			return fmt.Errorf("%q is no method", m)
+		}
+		return nil
+	}, func(c *config, m string) { c.plain.method = m })
+}
+
+// Body sets the body of a plain http or https request and its Content-Type, which
+// [Header] may replace, and which an empty contentType leaves off. The bytes are
+// copied. They are sent again on each retry, and on a redirect with 307 or 308; one
+// that makes a GET of the request (RFC 9110, section 15.4) drops them, and the headers
+// that describe them. A contentType that is no media type is an error. Body("", nil)
+// takes the body back. A WebSocket handshake has no body and ignores it.
+//
+// The method is what [Method] says, GET by default.
+func Body(contentType string, body []byte) Option {
+	b := &requestBody{contentType, slices.Clone(body)}
+	if contentType == "" && body == nil {
+		b = nil
+	}
+	return Option{"Body", func(c *config) error {
+		if err := checkContentType(contentType); err != nil {
+			return err
+		}
+		c.plain.body = b
+		return nil
+	}}
+}
+
+// JSONBody is [Body] with v as encoding/json writes it at the time of this call, and
+// the Content-Type application/json. A value that encoding/json refuses is an error.
+func JSONBody(v any) Option {
+	data, err := json.Marshal(v)
+	return Option{"JSONBody", func(c *config) error {
+		if err == nil {
+			c.plain.body = &requestBody{"application/json", data}
+		}
+		return err
+	}}
+}
 
 // requestBody is what a plain request carries.
 type requestBody struct {
@@ -27,19 +81,19 @@ func checkContentType(s string) error {
 	return nil
 }
 
-// setBody gives a plain request its body and Content-Type, anew on each attempt and
+// set gives a plain request its body and Content-Type, anew on each attempt and
 // hop, until a redirect has made a GET of it.
-func (c *config) setBody(req *http.Request, h *hop) error {
+func (b *requestBody) set(req *http.Request, h *hop) error {
 	switch {
 	case h.bodiless:
 		req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 		return nil
-	case c.isHandshake(req.URL):
+	case isWebSocket(req.URL):
 		return nil
-	case c.body == nil:
+	case b == nil:
 		return rewind(req, h)
 	}
-	data := c.body.data
+	data := b.data
 	req.GetBody = func() (io.ReadCloser, error) {
 		if len(data) == 0 {
 			return http.NoBody, nil
@@ -48,8 +102,8 @@ func (c *config) setBody(req *http.Request, h *hop) error {
 	}
 	req.Body, _ = req.GetBody()
 	req.ContentLength = int64(len(data))
-	if c.body.contentType != "" {
-		req.Header.Set("Content-Type", c.body.contentType)
+	if b.contentType != "" {
+		req.Header.Set("Content-Type", b.contentType)
 	}
 	return nil
 }

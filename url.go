@@ -16,22 +16,138 @@ import (
 	"github.com/reqws/reqws/internal/host"
 )
 
+// targetConfig is what the options come to that say where to.
+type targetConfig struct {
+	url         string
+	baseURL     func() string
+	params      map[string][]string
+	extraParams []param
+	pathParams  map[string]string
+	pathStyle   PathStyle
+	webSocket   bool // an http URL means one, too
+}
+
+// param is one name of the query, with its values as text.
+type param struct {
+	name   string
+	values []string
+}
+
+// PathStyle says how path parameters are written in the URL's path.
+type PathStyle uint8
+
+const (
+	Colon PathStyle = iota // :name, the default
+	Curly                  // {name}
+)
+
+// URL sets what to connect to: ws or wss for a WebSocket, http or https for a
+// plain HTTP request. It may be relative where [BaseURL] gives the rest, and its
+// path may hold parameters for [PathParams]. Userinfo in it becomes Basic
+// credentials, unless [Auth] or an Authorization header is given, and is never sent
+// as part of the URL. A fragment, here or in BaseURL, is an error with ws and wss (RFC
+// 6455, section 3), and left off with http and https.
+func URL(u string) Option {
+	return option("URL", func(c *config) { c.target.url = u })
+}
+
+// BaseURL sets what a relative [URL] is joined to, with exactly one slash
+// between their paths; the query of the base comes before that of the URL. An
+// absolute URL ignores it.
+func BaseURL(u string) Option {
+	return option("BaseURL", func(c *config) { c.target.baseURL = func() string { return u } })
+}
+
+// BaseURLFunc is [BaseURL] with a function that is asked on every attempt,
+// from the goroutine that connects.
+func BaseURLFunc(f func() string) Option {
+	return checked("BaseURLFunc", f, notNilFunc, func(c *config, f func() string) { c.target.baseURL = f })
+}
+
+// Params sets the parameters that are appended to the URL's query, in the order
+// of their names. Given twice it holds name by name: a later value stands in place of
+// an earlier one, and nil takes one back.
+//
+// Values are written when the option is made. A slice or array gives its name
+// several times, without those of its items that are nil. A pointer counts as what it
+// points to. A time.Time is written in RFC 3339. A []byte, and a type made of it such
+// as json.RawMessage, is the text it holds. A float is a plain decimal without
+// exponent. A fmt.Stringer, an error, a string, a number and a bool are as fmt.Sprint
+// writes them. Anything else (maps, functions, channels, other structs, slices of
+// slices) is refused.
+func Params(p map[string]any) Option {
+	var opts []Option
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		one, err := queryParam(name, p[name])
+		opts = append(opts, Option{"Params(" + name + ")", func(c *config) error {
+			if err == nil {
+				c.target.setParam(one)
+			}
+			return err
+		}})
+	}
+	return Options(opts...)
+}
+
+// Param adds one parameter to the query, behind those of [Params], with its value
+// written as there. It adds to what earlier Param options gave, also under the same
+// name.
+func Param(name string, value any) Option {
+	p, err := queryParam(name, value)
+	return Option{"Param(" + name + ")", func(c *config) error {
+		if err == nil {
+			c.target.extraParams = append(c.target.extraParams, p)
+		}
+		return err
+	}}
+}
+
+// PathParams sets what stands for :name (or {name}, see [PathParamsStyle]) in
+// the path of the [URL]. Names match [A-Za-z]\w*. A value is written as [Params]
+// writes one, and percent-encoded but for unreserved characters (RFC 3986, section
+// 2.3), so that a slash in it stays one path segment. Values that would make a
+// segment "." or ".." are an error of the execution, since no encoding keeps a
+// server from going up the path for them. Names in the path that p does not hold
+// are left as they are; but where p also holds a name that the path does not have, one
+// is taken for the other, misspelt, and the execution fails. nil and slices are
+// refused. Given twice, the later option stands as a whole.
+func PathParams(p map[string]any) Option {
+	params, err := pathParams(p)
+	return Option{"PathParams", func(c *config) error {
+		if err == nil {
+			c.target.pathParams = params
+		}
+		return err
+	}}
+}
+
+// PathParamsStyle says how path parameters are written: [Colon], the default,
+// or [Curly].
+func PathParamsStyle(s PathStyle) Option {
+	return checked("PathParamsStyle", s, func(s PathStyle) error {
+		if s > Curly {
+			return fmt.Errorf("unknown style %d", s)
+		}
+		return nil
+	}, func(c *config, s PathStyle) { c.target.pathStyle = s })
+}
+
 // resolveURL is the step that gives the request its URL: base, path parameters
 // and parameters put together, anew on each attempt. A redirect has its URL
 // already.
-func resolveURL(c *config) Step {
+func resolveURL(t targetConfig, method string) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
 			if h.n > 0 {
 				return next.RoundTrip(req)
 			}
-			u, pattern, err := c.resolve()
+			u, pattern, err := t.resolve()
 			if err != nil {
 				return nil, fail("url", nil, err) // what looks like host or port may be a password
 			}
 			h.user, u.User = u.User, nil
-			h.url, h.origin, h.method = u, u, c.method
+			h.url, h.origin, h.method = u, u, method
 			if isWebSocket(u) {
 				h.method = http.MethodGet
 			}
@@ -44,12 +160,12 @@ func resolveURL(c *config) Step {
 
 // resolve puts the URL together from the options. The pattern is its path before
 // the path parameters stood in it.
-func (c *config) resolve() (u *url.URL, pattern string, err error) {
-	ref, err := c.reference()
+func (t *targetConfig) resolve() (u *url.URL, pattern string, err error) {
+	ref, err := t.reference()
 	if err != nil {
 		return nil, "", err
 	}
-	path, err := c.expand(ref.path)
+	path, err := t.expand(ref.path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -57,8 +173,8 @@ func (c *config) resolve() (u *url.URL, pattern string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("option URL: %w", parseError(err))
 	}
-	u.RawQuery = joinQuery(ref.query, c.query())
-	if c.dials {
+	u.RawQuery = joinQuery(ref.query, t.query())
+	if t.webSocket {
 		u.Scheme = asWebSocket(u.Scheme)
 	}
 	if err := normalize(u); err != nil {
@@ -96,17 +212,17 @@ func splitURL(option, raw string) reference {
 }
 
 // reference joins URL to BaseURL.
-func (c *config) reference() (reference, error) {
-	ref := splitURL("URL", c.url)
+func (t *targetConfig) reference() (reference, error) {
+	ref := splitURL("URL", t.url)
 	if ref.authority != "" {
 		return ref, nil
 	}
 	var base string
-	if c.baseURL != nil {
-		base = c.baseURL()
+	if t.baseURL != nil {
+		base = t.baseURL()
 	}
 	switch {
-	case base == "" && c.url == "":
+	case base == "" && t.url == "":
 		return ref, errors.New("option URL: it is missing")
 	case base == "":
 		return ref, errors.New("option URL: it has no scheme and host, and there is no BaseURL")
@@ -253,21 +369,21 @@ var (
 )
 
 // expand puts the path parameters into the template.
-func (c *config) expand(template string) (string, error) {
-	if len(c.pathParams) == 0 {
+func (t *targetConfig) expand(template string) (string, error) {
+	if len(t.pathParams) == 0 {
 		return template, nil
 	}
 	pattern := colonParam
-	if c.pathStyle == Curly {
+	if t.pathStyle == Curly {
 		pattern = curlyParam
 	}
-	unused := maps.Clone(c.pathParams)
+	unused := maps.Clone(t.pathParams)
 	var unfilled []string
 	segments := strings.Split(template, "/")
 	for i, segment := range segments {
 		expanded := pattern.ReplaceAllStringFunc(segment, func(m string) string {
 			name := strings.Trim(m, ":{}")
-			value, ok := c.pathParams[name]
+			value, ok := t.pathParams[name]
 			if !ok {
 				unfilled = append(unfilled, m)
 				return m
@@ -313,28 +429,28 @@ func pathParams(p map[string]any) (map[string]string, error) {
 // Parameters of the query
 
 // query writes what Params and Param gave.
-func (c *config) query() string {
+func (t *targetConfig) query() string {
 	var pairs []string
 	add := func(name string, values []string) {
 		for _, v := range values {
 			pairs = append(pairs, url.QueryEscape(name)+"="+url.QueryEscape(v))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.params)) {
-		add(name, c.params[name])
+	for _, name := range slices.Sorted(maps.Keys(t.params)) {
+		add(name, t.params[name])
 	}
-	for _, p := range c.extraParams {
+	for _, p := range t.extraParams {
 		add(p.name, p.values)
 	}
 	return strings.Join(pairs, "&")
 }
 
 // setParam replaces what an earlier Params gave under the name.
-func (c *config) setParam(p param) {
-	if c.params == nil {
-		c.params = make(map[string][]string)
+func (t *targetConfig) setParam(p param) {
+	if t.params == nil {
+		t.params = make(map[string][]string)
 	}
-	c.params[p.name] = p.values
+	t.params[p.name] = p.values
 }
 
 func queryParam(name string, v any) (param, error) {

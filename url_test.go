@@ -308,7 +308,7 @@ func FuzzResolve(f *testing.F) {
 				URL(raw), BaseURL(base), PathParamsStyle(style), Param("q", value),
 				PathParams(map[string]any{"room": value, "a": value}),
 			})
-			u, _, err := c.resolve()
+			u, _, err := c.target.resolve()
 			if err != nil {
 				if u != nil && strings.Contains(err.Error(), value) && len(value) > 12 {
 					t.Fatalf("%v quotes the value", err)
@@ -351,6 +351,6 @@ func TestZeroRequest(t *testing.T) {
 	_, err := zero.Do(context.Background())
 	is.True(err != nil)
 	is.True(strings.Contains(err.Error(), "option URL: it is missing"))
-	is.Equal(zero.With(MaxRetries(7)).c.maxRetries, 7)
-	is.Equal(zero.With().c.maxRedirects, 10)
+	is.Equal(zero.With(MaxRetries(7)).c.retry.most, 7)
+	is.Equal(zero.With().c.redirect.most, 10)
 }
