@@ -52,7 +52,7 @@ func Retry(m RetryMode) Option {
 // from the request's context which try it was.
 func RetryFunc(f func(*http.Request, *http.Response, error) RetryDecision) Option {
 	return checked("RetryFunc", f, notNilFunc,
-		func(c *config, f func(*http.Request, *http.Response, error) RetryDecision) { c.retry.decides = f })
+		func(c *config, f func(*http.Request, *http.Response, error) RetryDecision) { c.retry.decides = f }).inPlaceOf("Retry")
 }
 
 // RetryDelay sets the delay before the n-th retry, n counting from 0, in place
@@ -68,7 +68,7 @@ func RetryDelay(f func(n int) time.Duration) Option {
 // before each retry. backoff.Stop gives up.
 func RetryBackOff(f func() backoff.BackOff) Option {
 	return checked("RetryBackOff", f, notNilFunc,
-		func(c *config, f func() backoff.BackOff) { c.retry.delay, c.retry.backOff = nil, f })
+		func(c *config, f func() backoff.BackOff) { c.retry.delay, c.retry.backOff = nil, f }).inPlaceOf("RetryDelay")
 }
 
 // MaxRetries sets how often an execution tries again; the default is 3, and -1

@@ -108,7 +108,7 @@ const (
 // and handshake together. The default is 30s; 0 means no limit. Of a plain http or
 // https request it bounds the connecting, not the answer: that is up to ctx.
 func ConnectTimeout(d time.Duration) Option {
-	return checked("ConnectTimeout", d, notNegative, func(c *config, d time.Duration) { c.connect.timeout = d })
+	return checked("ConnectTimeout", d, notNegative, func(c *config, d time.Duration) { c.connect.timeout = d }).connecting()
 }
 
 // Protocols sets which versions of HTTP are tried, in order of preference. The
@@ -137,7 +137,7 @@ func Protocols(ps ...Protocol) Option {
 			}
 		}
 		return nil
-	}, func(c *config, ps []Protocol) { c.connect.protocols, c.connect.named = ps, true })
+	}, func(c *config, ps []Protocol) { c.connect.protocols, c.connect.named = ps, true }).connecting()
 }
 
 // Hostname sets the name that is used for SNI, certificate verification and the
@@ -151,7 +151,7 @@ func Hostname(name string) Option {
 // [Protocols] asks. Its client certificates are not shown to another origin that a
 // redirect leads to (see [RedirectTrusted]).
 func TLSConfig(t *tls.Config) Option {
-	return option("TLSConfig", func(c *config) { c.connect.tls = t.Clone() })
+	return option("TLSConfig", func(c *config) { c.connect.tls = t.Clone() }).connecting()
 }
 
 // DialContext sets the function that opens network connections, to servers
@@ -160,7 +160,7 @@ func TLSConfig(t *tls.Config) Option {
 // work.
 func DialContext(f func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return checked("DialContext", f, notNilFunc,
-		func(c *config, f func(context.Context, string, string) (net.Conn, error)) { c.connect.dialContext = f })
+		func(c *config, f func(context.Context, string, string) (net.Conn, error)) { c.connect.dialContext = f }).connecting()
 }
 
 // Proxy sets the function that chooses the proxy of a request; a nil URL means
@@ -175,39 +175,39 @@ func Proxy(f func(*http.Request) (*url.URL, error)) Option {
 	if f == nil {
 		f = func(*http.Request) (*url.URL, error) { return nil, nil }
 	}
-	return option("Proxy", func(c *config) { c.connect.proxy = f })
+	return option("Proxy", func(c *config) { c.connect.proxy = f }).connecting()
 }
 
 // ProxyURL sends everything through one proxy. See [Proxy] for the schemes; a
 // bare host:port is an http proxy.
 func ProxyURL(u string) Option {
-	return Option{"ProxyURL", func(c *config) error {
+	return fallible("ProxyURL", func(c *config) error {
 		p, err := dial.ParseProxy(u)
 		if err != nil {
 			return err
 		}
 		c.connect.proxy = func(*http.Request) (*url.URL, error) { return p, nil }
 		return nil
-	}}
+	}).inPlaceOf("Proxy").connecting()
 }
 
 // ProxyHeader sets headers that are sent to an http or https proxy with
 // CONNECT.
 func ProxyHeader(h http.Header) Option {
 	h = h.Clone()
-	return Option{"ProxyHeader", func(c *config) error {
+	return fallible("ProxyHeader", func(c *config) error {
 		if err := checkHeaders(h); err != nil {
 			return err
 		}
 		c.connect.proxyHeader = h
 		return nil
-	}}
+	}).connecting()
 }
 
 // HTTP2Settings sets what HTTP/2 connections announce and how they are kept
 // alive. The zero value of each field means this package's default.
 func HTTP2Settings(s http.HTTP2Config) Option {
-	return option("HTTP2Settings", func(c *config) { c.connect.http2 = s })
+	return option("HTTP2Settings", func(c *config) { c.connect.http2 = s }).connecting()
 }
 
 // Compression offers permessage-deflate (RFC 7692): with

@@ -35,7 +35,7 @@ type headerConfig struct {
 func Header(name string, value any) Option {
 	name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 	values, err := headerValues(value)
-	return Option{headerOption(name), func(c *config) error {
+	return fallible(headerOption(name), func(c *config) error {
 		if err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func Header(name string, value any) Option {
 		}
 		c.setHeader(name, values)
 		return nil
-	}}
+	})
 }
 
 // Headers sets each header in h, with its name as it is written there: steps find
@@ -54,7 +54,7 @@ func Header(name string, value any) Option {
 // error. See [Header] for what else is refused.
 func Headers(h http.Header) Option {
 	h = h.Clone()
-	return Option{"Headers", func(c *config) error {
+	return fallible("Headers", func(c *config) error {
 		if err := checkHeaders(h); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func Headers(h http.Header) Option {
 			c.setHeader(name, values)
 		}
 		return nil
-	}}
+	})
 }
 
 // setHeader replaces a header whatever the case its name was given in before.

@@ -41,7 +41,7 @@ func Wrap(wraps ...func(Handler) Handler) Option {
 			}
 		}
 		return nil
-	}, func(c *config, wraps []func(Handler) Handler) { c.into.wraps = append(c.into.wraps, wraps...) })
+	}, func(c *config, wraps []func(Handler) Handler) { c.into.wraps = append(c.into.wraps, wraps...) }).adding()
 }
 
 // AutoPong says whether a ping that the handler does not answer with a pong of

@@ -28,7 +28,7 @@ func IntoMailbox(ch chan<- Message) Option {
 			return errors.New("the channel is nil")
 		}
 		return nil
-	}, func(c *config, ch chan<- Message) { c.into.handler, c.into.mailbox = nil, ch })
+	}, func(c *config, ch chan<- Message) { c.into.handler, c.into.mailbox = nil, ch }).inPlaceOf("Into")
 }
 
 // ParseMessage returns what m holds if it is of this Response's stream, and

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,8 +20,11 @@ import (
 // name by name, while [Param], [Wrap], [Use] and [UseOuter] add. A bad value is reported
 // by Do, Run and Dial as an error that names the option. The zero Option does nothing.
 type Option struct {
-	name  string
-	apply func(*config) error
+	name     string
+	subject  string // what it sets: of those that set the same the later one stands
+	adds     bool   // but it takes nothing back of what came before, an error included
+	connects bool   // it changes what the transport is made of
+	apply    func(*config) error
 }
 
 // config is what the options of one Request come to. It is never changed after
@@ -93,54 +95,15 @@ func (c *config) set(o Option) {
 		if c.errs == nil {
 			c.errs = make(map[string]error)
 		}
-		c.errs[o.subject()] = fmt.Errorf("reqws: option %s: %w", o.name, err)
+		c.errs[o.subject] = fmt.Errorf("reqws: option %s: %w", o.name, err)
 		return
 	}
-	if !o.adds() {
-		delete(c.errs, o.subject())
+	if !o.adds {
+		delete(c.errs, o.subject)
 	}
-	if o.connects() {
+	if o.connects {
 		c.connect.own = nil
 	}
-}
-
-// subject names what o sets. Several options may set the same, and then the later
-// of them stands.
-func (o Option) subject() string {
-	switch o.name {
-	case "BaseURLFunc":
-		return "BaseURL"
-	case "IntoMailbox":
-		return "Into"
-	case "JSONBody":
-		return "Body"
-	case "ProxyURL":
-		return "Proxy"
-	case "RetryBackOff":
-		return "RetryDelay"
-	case "RetryFunc":
-		return "Retry"
-	}
-	return o.name
-}
-
-// adds reports whether o takes nothing back of what others of its name gave, an
-// error included.
-func (o Option) adds() bool {
-	switch o.name {
-	case "Use", "UseOuter", "Wrap":
-		return true
-	}
-	return strings.HasPrefix(o.name, "Param(")
-}
-
-// connects reports whether o changes what the transport is made of.
-func (o Option) connects() bool {
-	switch o.name {
-	case "ConnectTimeout", "Protocols", "Hostname", "TLSConfig", "DialContext", "Proxy", "ProxyURL", "ProxyHeader", "HTTP2Settings":
-		return true
-	}
-	return false
 }
 
 // err joins what was wrong with the options, in the order of their names.
@@ -152,18 +115,40 @@ func (c *config) err() error {
 	return errors.Join(errs...)
 }
 
+func fallible(name string, apply func(*config) error) Option {
+	return Option{name: name, subject: name, apply: apply}
+}
+
 func option(name string, apply func(*config)) Option {
-	return Option{name, func(c *config) error { apply(c); return nil }}
+	return fallible(name, func(c *config) error { apply(c); return nil })
 }
 
 func checked[T any](name string, v T, check func(T) error, set func(*config, T)) Option {
-	return Option{name, func(c *config) error {
+	return fallible(name, func(c *config) error {
 		if err := check(v); err != nil {
 			return err
 		}
 		set(c, v)
 		return nil
-	}}
+	})
+}
+
+// inPlaceOf says that o sets what the option subject does.
+func (o Option) inPlaceOf(subject string) Option {
+	o.subject = subject
+	return o
+}
+
+// adding says that o adds to others of its name.
+func (o Option) adding() Option {
+	o.adds = true
+	return o
+}
+
+// connecting says that o is for the transport.
+func (o Option) connecting() Option {
+	o.connects = true
+	return o
 }
 
 func notNegative[N int | time.Duration](n N) error {

@@ -49,7 +49,7 @@ func (f RoundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 // given here runs on each hop, and what it sets goes wherever the redirect leads: one
 // that adds an Authorization header, or any other secret, has to ask [Foreign] first.
 func Use(steps ...Step) Option {
-	return checked("Use", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) })
+	return checked("Use", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.steps = append(c.steps, steps...) }).adding()
 }
 
 // UseOuter adds steps in front of all others, the first one outermost: around the
@@ -59,7 +59,7 @@ func Use(steps ...Step) Option {
 // attempt. Their answer is the last one, with the request that it answers in its field
 // Request, and the body of a WebSocket that opened is the connection.
 func UseOuter(steps ...Step) Option {
-	return checked("UseOuter", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.outerSteps = append(c.outerSteps, steps...) })
+	return checked("UseOuter", slices.Clone(steps), noStepNil, func(c *config, steps []Step) { c.outerSteps = append(c.outerSteps, steps...) }).adding()
 }
 
 func noStepNil(steps []Step) error {

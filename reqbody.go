@@ -42,25 +42,25 @@ func Body(contentType string, body []byte) Option {
 	if contentType == "" && body == nil {
 		b = nil
 	}
-	return Option{"Body", func(c *config) error {
+	return fallible("Body", func(c *config) error {
 		if err := checkContentType(contentType); err != nil {
 			return err
 		}
 		c.plain.body = b
 		return nil
-	}}
+	})
 }
 
 // JSONBody is [Body] with v as encoding/json writes it at the time of this call, and
 // the Content-Type application/json. A value that encoding/json refuses is an error.
 func JSONBody(v any) Option {
 	data, err := json.Marshal(v)
-	return Option{"JSONBody", func(c *config) error {
+	return fallible("JSONBody", func(c *config) error {
 		if err == nil {
 			c.plain.body = &requestBody{"application/json", data}
 		}
 		return err
-	}}
+	}).inPlaceOf("Body")
 }
 
 // requestBody is what a plain request carries.

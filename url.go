@@ -61,7 +61,7 @@ func BaseURL(u string) Option {
 // BaseURLFunc is [BaseURL] with a function that is asked on every attempt,
 // from the goroutine that connects.
 func BaseURLFunc(f func() string) Option {
-	return checked("BaseURLFunc", f, notNilFunc, func(c *config, f func() string) { c.target.baseURL = f })
+	return checked("BaseURLFunc", f, notNilFunc, func(c *config, f func() string) { c.target.baseURL = f }).inPlaceOf("BaseURL")
 }
 
 // Params sets the parameters that are appended to the URL's query, in the order
@@ -79,12 +79,12 @@ func Params(p map[string]any) Option {
 	var opts []Option
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		one, err := queryParam(name, p[name])
-		opts = append(opts, Option{"Params(" + name + ")", func(c *config) error {
+		opts = append(opts, fallible("Params("+name+")", func(c *config) error {
 			if err == nil {
 				c.target.setParam(one)
 			}
 			return err
-		}})
+		}))
 	}
 	return Options(opts...)
 }
@@ -94,12 +94,12 @@ func Params(p map[string]any) Option {
 // name.
 func Param(name string, value any) Option {
 	p, err := queryParam(name, value)
-	return Option{"Param(" + name + ")", func(c *config) error {
+	return fallible("Param("+name+")", func(c *config) error {
 		if err == nil {
 			c.target.extraParams = append(c.target.extraParams, p)
 		}
 		return err
-	}}
+	}).adding()
 }
 
 // PathParams sets what stands for :name (or {name}, see [PathParamsStyle]) in
@@ -113,12 +113,12 @@ func Param(name string, value any) Option {
 // refused. Given twice, the later option stands as a whole.
 func PathParams(p map[string]any) Option {
 	params, err := pathParams(p)
-	return Option{"PathParams", func(c *config) error {
+	return fallible("PathParams", func(c *config) error {
 		if err == nil {
 			c.target.pathParams = params
 		}
 		return err
-	}}
+	})
 }
 
 // PathParamsStyle says how path parameters are written: [Colon], the default,
