@@ -83,17 +83,14 @@ func refusedByProxy(connect *http.Request, resp *http.Response, body []byte) err
 	}
 }
 
-// withServer returns ctx for a request to the server that h leads to. Hostname stands for the
+// serverOf says what TLS is to know of the server that h leads to. Hostname stands for the
 // user's own server: where a redirect leads to another one, the URL's host counts.
-func (c *connectConfig) withServer(ctx context.Context, h *hop) context.Context {
+func (c *connectConfig) serverOf(h *hop) dial.Server {
 	s := dial.Server{Foreign: h.foreign}
 	if !h.elsewhere {
 		s.Name = host.Unbracketed(c.hostname)
 	}
-	if s == (dial.Server{}) {
-		return ctx
-	}
-	return dial.WithServer(ctx, s)
+	return s
 }
 
 // Protocol is a version of HTTP that a handshake can be spoken in.

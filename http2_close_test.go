@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/reqws/reqws/internal/conn"
+	"github.com/reqws/reqws/reqwstest"
 )
 
 // closer2 is an HTTP/2 server of one stream, which notes what the client does to
@@ -182,7 +183,7 @@ func TestCloseOverHTTP2(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.ctx, time.Hour))
 				defer cancel()
 				start := time.Now()
-				resp, err := New(URL("ws://host"), DialContext(lan{"host:80": c.server.serve}.dial), Protocols(HTTP2)).Do(ctx, c.opts...)
+				resp, err := New(URL("ws://host"), DialContext(dialTo(c.server.serve)), Protocols(HTTP2)).Do(ctx, c.opts...)
 				is.NoErr(err)
 				err = c.ends(resp)
 				t.Log(err)
@@ -225,7 +226,7 @@ func TestLastWordsOverHTTP2(t *testing.T) {
 					greeting := "\x81\x01a\x89\x00\x88\x02" + string(binary.BigEndian.AppendUint16(nil, uint16(tc.code)))
 					server := &closer2{greeting: greeting, leaves: leaves}
 					var got []string
-					err := New(URL("ws://host"), DialContext(lan{"host:80": server.serve}.dial), Protocols(HTTP2)).Run(t.Context(),
+					err := New(URL("ws://host"), DialContext(dialTo(server.serve)), Protocols(HTTP2)).Run(t.Context(),
 						OnOpen(func(*Response) Directive {
 							time.Sleep(time.Second) // the server is gone before it is listened to
 							return Cont()
@@ -251,5 +252,17 @@ func TestLastWordsOverHTTP2(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// dialTo returns a function that dials a connection in memory, whose other end serve has.
+func dialTo(serve func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		client, server := reqwstest.Pipe()
+		go func() {
+			defer server.Close()
+			serve(server)
+		}()
+		return client, nil
 	}
 }

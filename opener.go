@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/netconn"
 )
@@ -44,7 +45,9 @@ func (o *opener) exchange(req *http.Request, u *url.URL) (*http.Response, error)
 		if err := checkSent(req); err != nil {
 			return nil, fail(failure.Request, u, err)
 		}
-		req = req.WithContext(o.connect.withServer(req.Context(), hopOf(req.Context())))
+		if s := o.connect.serverOf(hopOf(req.Context())); s != (dial.Server{}) {
+			req = req.WithContext(dial.WithServer(req.Context(), s))
+		}
 	}
 	return answerOf(o.connect.roundTripper(), req)
 }

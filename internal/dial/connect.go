@@ -63,7 +63,7 @@ func (t *roundTrip) fail(ctx context.Context, err error) error {
 	if phase == failure.Proxy && t.via != nil {
 		err = &proxyError{proxyName(t.via), failure.WithoutURL(err)}
 	}
-	return failure.In(phase, t.url, err)
+	return failure.In(phase, t.url, failure.Unquoted(err))
 }
 
 // closeAtEnd runs f, which works on conn, and closes conn the moment ctx ends, so that

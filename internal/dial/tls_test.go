@@ -1,4 +1,4 @@
-package reqws
+package dial
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -13,12 +14,12 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/internal/netconn"
+	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/reqwstest"
 )
 
 func TestServerName(t *testing.T) {
-	elsewhere := context.WithValue(t.Context(), hopKey{}, &hop{elsewhere: true})
+	elsewhere := context.WithValue(t.Context(), elsewhere{}, true)
 	tests := []struct {
 		name     string
 		ctx      context.Context
@@ -133,7 +134,7 @@ func TestHangUpWithinTLS(t *testing.T) {
 					is := is.New(t)
 					_, err := handshakeOver(t.Context(), "wss://host", DialContext(lan{"host:443": host}.dial), Protocols(protocols...))
 					is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://host: the peer hung up during the TLS handshake: "))
-					is.True(isTransient(err))
+					is.True(failure.IsTransient(err))
 				})
 			})
 		}
@@ -157,7 +158,7 @@ func TestClientCertificate(t *testing.T) {
 	resp, err := handshakeOver(context.WithValue(t.Context(), key{}, "value"), srv.URL, TLSConfig(config))
 	is.NoErr(err)
 	is.True(asked) // with the values of the caller's ctx
-	echoes(t, resp.Body.(*netconn.Conn))
+	echoes(t, resp.Body.(*Conn))
 	is.NoErr(resp.Body.Close())
 }
 
@@ -188,14 +189,21 @@ func TestCallersTLSConfigIsNotChanged(t *testing.T) {
 	is.Equal(config.ServerName, "")
 }
 
-func TestCheckHostname(t *testing.T) {
-	for _, good := range []string{"example.com", "a", "a-b.example.", "xn--bcher-kva.example", "_srv.example", "127.0.0.1", "[::1]", "[2001:db8::1]", strings.Repeat("a", 63) + ".example"} {
-		is.New(t).NoErr(checkHostname(good))
+// Neither a TLS session nor an HTTP/2 connection that was made with the certificate
+// is used where that is not to be shown.
+func TestForeignServersShareNoConnection(t *testing.T) {
+	is := is.New(t)
+	to := func(s Server) *roundTrip {
+		req, err := http.NewRequestWithContext(WithServer(t.Context(), s), "GET", "https://example.com/", nil)
+		is.NoErr(err)
+		config := &tls.Config{Certificates: make([]tls.Certificate, 1), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		return &roundTrip{Transport: New(Config{TLS: config}), req: req}
 	}
-	for _, bad := range []string{"", ".", "a..b", ".a", "a b", "a/b", "a:80", "[::1]:80", "::1", "[127.0.0.1]", "bücher.example", "a\r\nX: y", "user@host", "*",
-		strings.Repeat("a", 64), strings.Repeat("abc.", 64)} {
-		is.New(t).True(checkHostname(bad) != nil)
-	}
-	err := defaults().with([]Option{Hostname("a b")}).err()
-	is.New(t).Equal(err.Error(), `reqws: option Hostname: "a b" is no host name`)
+	own, foreign := to(Server{}), to(Server{Foreign: true})
+	is.True(own.origin() != foreign.origin())
+	is.True(own.serverTLS(nil).ClientSessionCache != nil)
+	is.Equal(len(own.serverTLS(nil).Certificates), 1)
+	is.Equal(foreign.serverTLS(nil).ClientSessionCache, nil)
+	is.Equal(len(foreign.serverTLS(nil).Certificates), 0)
+	is.Equal(len(foreign.TLS.Certificates), 1) // the user's stays as it is
 }
