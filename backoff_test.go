@@ -481,63 +481,6 @@ func TestUsualDelay(t *testing.T) {
 	}
 }
 
-// Steps and RetryFunc know from the context which try it is, hops of redirects
-// and an execution inside a step included.
-func TestAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := is.New(t)
-		var seen []string
-		note := func(who string, ctx context.Context) { seen = append(seen, fmt.Sprint(who, Attempt(ctx))) }
-		watch := func(who string) Step {
-			return func(next http.RoundTripper) http.RoundTripper {
-				return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-					note(who, req.Context())
-					return next.RoundTrip(req)
-				})
-			}
-		}
-		inner := New(URL("http://example.com/"), Transport(&scripted{outcomes: []outcome{{status: 500}}}), Logger(nil), Use(watch("inner")))
-		srv := reqwstest.NewMemory(t,
-			reqwstest.DialError(syscall.ECONNREFUSED),
-			reqwstest.Script(reqwstest.Redirect(302, "/b")),
-			reqwstest.Script(reqwstest.Refuse(503, nil, "")),
-			reqwstest.Script(reqwstest.Accept()))
-		resp, err := New(URL("ws://example.com/a"), DialContext(srv.DialContext), Logger(nil),
-			Auth(AuthFunc(func(ctx context.Context) (Step, error) {
-				note("auth", ctx)
-				if Attempt(ctx) == 2 {
-					if _, err := inner.Do(ctx); err != nil {
-						return nil, err
-					}
-				}
-				return nil, nil
-			})),
-			Use(watch("use")),
-			RetryFunc(func(req *http.Request, _ *http.Response, _ error) RetryDecision {
-				note("func", req.Context())
-				return Again
-			})).Do(t.Context())
-		is.NoErr(err)
-		resp.CloseNow()
-		is.Equal(seen, []string{
-			"auth0", "use0", "func0",
-			"auth1", "use1", "auth1", "use1", "func1",
-			"auth2", "inner0", "inner1", "use2",
-		})
-	})
-	is := is.New(t)
-	is.Equal(Attempt(t.Context()), 0)
-
-	// Also where it fails before there is a request to send.
-	n := 0
-	failed(t, URL(""), RetryFunc(func(req *http.Request, _ *http.Response, _ error) RetryDecision {
-		is.Equal(Attempt(req.Context()), n)
-		n++
-		return AgainAfter(0)
-	}), Logger(nil))
-	is.Equal(n, 3)
-}
-
 func TestRetryAfterOverflow(t *testing.T) {
 	is := is.New(t)
 	for _, v := range []string{"9223372036", "9223372037", "18446744073709551615", "99999999999999999999999999"} {
@@ -577,48 +520,5 @@ func FuzzRetryAfter(f *testing.F) {
 		if strings.Trim(strings.TrimSpace(v), "0123456789") != "" && ok && d == 0 {
 			t.Fatalf("%q, which is no number, is no delay at all", v)
 		}
-	})
-}
-
-// A templated URL, a netrc password, an AWS signature, a redirect and three
-// retries: connected by options alone.
-func TestAllStepsAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := is.New(t)
-		srv := reqwstest.NewMemory(t,
-			reqwstest.DialError(syscall.ECONNREFUSED),
-			reqwstest.Script(reqwstest.Redirect(307, "/eu/rooms/go%2Flang?v=2")),
-			reqwstest.Script(reqwstest.Refuse(503, http.Header{"Retry-After": {"5"}}, "")),
-			reqwstest.Script(reqwstest.Drop()),
-			reqwstest.Script(reqwstest.Redirect(307, "/eu/rooms/go%2Flang?v=2")),
-			reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hello"), reqwstest.ExpectClose(1000, ""), reqwstest.SendClose(1000, "")))
-		sig := vectorKeys("")
-		sig.Service, sig.Presign = "execute-api", time.Minute
-		begin := time.Now()
-		var got string
-		err := New(
-			BaseURL("ws://example.com/"), URL("rooms/:room"), PathParams(map[string]any{"room": "go/lang"}), Param("v", 1),
-			Header("x_bot", true), Auth(NetrcFile("testdata/netrc/sample")), AWSSigV4(sig),
-			DialContext(srv.DialContext), Logger(nil),
-			Into(func(in Event, _ *Response) Directive {
-				got = in.Frames[0].Text()
-				return Halt()
-			}),
-		).Run(t.Context())
-		is.NoErr(err)
-		is.Equal(got, "hello")
-		took := time.Since(begin) - 5*time.Second
-		is.True(took >= 4500*time.Millisecond && took <= 5*time.Second)
-		var paths []string
-		for _, r := range srv.Requests() {
-			path, _, _ := strings.Cut(r.RequestURI, "?")
-			paths = append(paths, path)
-			is.Equal(r.Header.Get("Authorization"), basicValue("jane", "s3cret"))
-			is.Equal(r.Header.Get("X-Bot"), "true")
-			signed := verify(t, r, sig.SecretAccessKey, encodedAgain)
-			is.Equal(signed.got, signed.signature)
-			is.Equal(signed.signed, "host;x-bot")
-		}
-		is.Equal(paths, []string{"/rooms/go%2Flang", "/eu/rooms/go%2Flang", "/rooms/go%2Flang", "/eu/rooms/go%2Flang"})
 	})
 }

@@ -200,7 +200,7 @@ func TestPlainBodyFails(t *testing.T) {
 	tidy(t)
 	is := is.New(t)
 	mine := errors.New("mine")
-	srv := reqwstest.New(t, reqwstest.Script(reqwstest.RespondChunks("one", "two")))
+	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Respond(200, nil, "hello")))
 	calls := 0
 	err := plain(srv).Run(t.Context(), reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive {
 		calls++

@@ -1,7 +1,6 @@
 package reqws_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,657 +19,386 @@ import (
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// servers are the ways to a server of this package's tests.
-var servers = map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-	"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-}
-
-// A clean close loses nothing that Send said nil for, though the socket holds bytes that
-// nobody reads any more: pongs here.
-func TestACloseLosesNothing(t *testing.T) {
-	const n, size = 100, 10_000
-	for name, server := range servers {
-		for _, ends := range []string{"Close", "Halt"} {
-			t.Run(name+"/"+ends, func(t *testing.T) {
-				tidy(t)
+// A peer that leaves the close frame unanswered is waited for exactly as long as
+// CloseTimeout says. That is no clean end of a Halt; after Close it is Close that says so.
+func TestCloseTimeout(t *testing.T) {
+	for _, timeout := range []time.Duration{0, time.Second, 5 * time.Second, time.Hour} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				got := 0
-				srv := server(t, reqwstest.BufferSize(32<<10), reqwstest.Script(
+				script := reqwstest.Script(
 					reqwstest.Accept(),
-					reqwstest.Send(reqwstest.Text("begin")),
-					reqwstest.Do(func(c *reqwstest.Conn) error {
-						for {
-							op, p, err := c.ReadMessage()
-							switch {
-							case err != nil:
-								return fmt.Errorf("after %d messages: %w", got, err)
-							case op == reqwstest.OpPing:
-								// The client may have stopped to read: then this finds nobody.
-								_ = c.WriteFrame(reqwstest.Pong(p), reqwstest.Text("more"))
-							case op == reqwstest.OpClose:
-								return c.WriteFrame(reqwstest.Close(1000, ""))
-							default:
-								got++
-							}
-						}
-					}),
-				))
-				send := func(resp *reqws.Response) {
-					for range n {
-						is.NoErr(resp.Send(context.Background(), reqws.Binary(make([]byte, size)), reqws.Ping("x")))
+					reqwstest.SendText("go"),
+					reqwstest.ExpectClose(1000, ""),
+					reqwstest.ExpectEOF(),
+				).Times(2)
+				srv := reqwstest.NewMemory(t, script)
+				req := to(srv, reqws.CloseTimeout(timeout))
+
+				w := &witness{answer: func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Halt() }}
+				start := time.Now()
+				unanswered := func(err error) {
+					t.Helper()
+					is.Equal(time.Since(start), timeout)
+					if timeout == 0 {
+						is.NoErr(err) // it was not to wait
+						return
 					}
+					is.True(errors.Is(err, os.ErrDeadlineExceeded))
+					is.True(strings.Contains(err.Error(), "close timeout of "+timeout.String()))
 				}
-				req := to(srv, reqws.CloseTimeout(time.Minute))
-				var resp *reqws.Response
-				var err error
-				if ends == "Halt" {
-					resp, err = req.Do(t.Context(), reqws.Into(func(_ reqws.Event, r *reqws.Response) reqws.Directive {
-						send(r)
-						return reqws.Halt()
-					}))
-					is.NoErr(err)
-				} else {
-					resp, err = req.Do(t.Context(), (&witness{}).into())
-					is.NoErr(err)
-					send(resp)
-					is.NoErr(resp.Close(1000, ""))
-				}
+				unanswered(req.Run(t.Context(), w.into()))
+				is.Equal(w.errs, nil)
+
+				resp, err := req.Do(t.Context())
+				is.NoErr(err)
+				start = time.Now()
+				unanswered(resp.Close(1000, ""))
 				is.NoErr(resp.Wait())
-				is.NoErr(srv.Wait(t.Context()))
-				is.Equal(got, n)
 			})
-		}
-	}
-}
-
-// After the closing handshake the client shuts down its side, and leaves it to the server
-// to end the connection (RFC 6455, section 7.1.1), for as long as CloseTimeout says.
-func TestTheServerEndsTheConnection(t *testing.T) {
-	for _, tc := range []struct {
-		name  string
-		waits time.Duration
-		took  time.Duration
-	}{
-		{"at once", 0, 0},
-		{"after a while", 2 * time.Second, 2 * time.Second},
-		{"too late", 10 * time.Second, 5 * time.Second},
-	} {
-		for _, tls := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s/tls=%v", tc.name, tls), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					is := is.New(t)
-					options := []reqwstest.Option{reqwstest.Script(
-						reqwstest.Accept(),
-						reqwstest.SendClose(1000, ""),
-						reqwstest.ExpectClose(1000, ""),
-						reqwstest.ExpectEOF(), // the client has said its part
-						reqwstest.Sleep(tc.waits),
-						reqwstest.Drop(),
-					)}
-					if tls {
-						options = append(options, reqwstest.TLS())
-					}
-					srv := reqwstest.NewMemory(t, options...)
-					start := time.Now()
-					is.NoErr(to(srv).Run(t.Context(), (&witness{}).into()))
-					is.Equal(time.Since(start), tc.took)
-					is.NoErr(srv.Wait(t.Context()))
-				})
-			})
-		}
-	}
-}
-
-// Whatever a handler does, nobody who ends its stream waits for longer than CloseTimeout.
-func TestTheEndDoesNotWaitForAHandler(t *testing.T) {
-	const timeout = time.Second
-	stuck := func(t *testing.T, told bool, first func(*reqws.Response, func()), then func(*reqws.Response) error) {
-		synctest.Test(t, func(t *testing.T) {
-			is := is.New(t)
-			srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("go"), reqwstest.Stall()))
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			leave, inside := make(chan struct{}), make(chan struct{})
-			var once sync.Once
-			resp, err := to(srv, reqws.CloseTimeout(timeout)).Do(ctx, reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
-				once.Do(func() { close(inside) })
-				if !told || in.Err != nil {
-					<-leave
-				}
-				return reqws.Cont()
-			}))
-			is.NoErr(err)
-			<-inside
-			start := time.Now()
-			first(resp, cancel)
-			synctest.Wait()
-			is.True(time.Since(start) <= timeout)
-			start = time.Now()
-			err = then(resp)
-			t.Log(err)
-			is.True(time.Since(start) <= timeout)
-			close(leave)
-			_ = resp.Wait()
-			is.NoErr(resp.Close(1000, "")) // the end was before
 		})
 	}
-	firsts := map[string]func(*reqws.Response, func()){
-		"nothing":   func(*reqws.Response, func()) {},
-		"Close":     func(r *reqws.Response, _ func()) { _ = r.Close(1000, "") },
-		"CloseNow":  func(r *reqws.Response, _ func()) { _ = r.CloseNow() },
-		"ctx ended": func(_ *reqws.Response, cancel func()) { cancel() },
-		"a Send": func(r *reqws.Response, _ func()) {
-			_ = r.Send(context.Background(), reqws.Close(1000, ""))
-		},
-	}
-	thens := map[string]func(*reqws.Response) error{
-		"Close":    func(r *reqws.Response) error { return r.Close(1000, "") },
-		"CloseNow": (*reqws.Response).CloseNow,
-	}
-	for before, first := range firsts {
-		for name, then := range thens {
-			for _, told := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s after %s/told=%v", name, before, told), func(t *testing.T) { stuck(t, told, first, then) })
-			}
-		}
-	}
 }
 
-// A peer's close frame that comes while a write is blocked is what the stream ends with, within
-// CloseTimeout; the blocked Send says so, too.
-func TestThePeerClosesDuringABlockedSend(t *testing.T) {
-	for _, tc := range []struct {
-		code int
-		want string
-	}{
-		{1009, "too big for me"},
-		{1001, "bye"},
-	} {
-		for _, tls := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d/tls=%v", tc.code, tls), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					is := is.New(t)
-					options := []reqwstest.Option{reqwstest.BufferSize(1000), reqwstest.Script(
-						reqwstest.Accept(),
-						reqwstest.Do(func(c *reqwstest.Conn) error {
-							_, err := io.CopyN(io.Discard, c, 10_000)
-							return err
-						}),
-						reqwstest.SendClose(tc.code, tc.want),
-						reqwstest.Stall(),
-					)}
-					if tls {
-						options = append(options, reqwstest.TLS())
-					}
-					srv := reqwstest.NewMemory(t, options...)
-					w := &witness{}
-					resp, err := to(srv, reqws.CloseTimeout(time.Second), reqws.WriteTimeout(6*time.Second)).Do(t.Context(), w.into())
-					is.NoErr(err)
-					start := time.Now()
-					err = resp.Send(t.Context(), reqws.Binary(make([]byte, 1<<20)))
-					is.Equal(int(websocket.CloseStatus(err)), tc.code)
-					is.Equal(int(websocket.CloseStatus(resp.Wait())), tc.code)
-					is.Equal(time.Since(start), time.Second)
-					code, reason, ok := resp.PeerClose()
-					is.True(ok)
-					is.Equal(int(code), tc.code)
-					is.Equal(reason, tc.want)
-				})
-			})
-		}
-	}
+// A peer that keeps sending does not put off the close timeout.
+func TestCloseTimeoutWithATalkativePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(),
+			reqwstest.ExpectClose(1000, ""),
+			reqwstest.Do(func(c *reqwstest.Conn) error {
+				for c.WriteFrame(reqwstest.Text("still here")) == nil {
+					time.Sleep(time.Second)
+				}
+				return nil
+			}),
+		))
+		resp, err := to(srv).Do(t.Context())
+		is.NoErr(err)
+		start := time.Now()
+		is.True(errors.Is(resp.Close(1000, ""), os.ErrDeadlineExceeded))
+		is.Equal(time.Since(start), 5*time.Second)
+		is.NoErr(resp.Wait())
+	})
 }
 
-// The same holds where it is the handler's own replies that the peer does not take, also while
-// another Send is in front of them: the loop looks for the close frame meanwhile.
-func TestThePeerClosesDuringABlockedReply(t *testing.T) {
-	for name, server := range servers {
-		for _, behind := range []bool{false, true} {
-			for _, tc := range []struct {
-				code int
-				send bool // by Send inside the handler rather than as a reply
-			}{{1009, false}, {1000, false}, {1009, true}} {
-				t.Run(fmt.Sprintf("%s/%d/send=%v/behind=%v", name, tc.code, tc.send, behind), func(t *testing.T) {
-					code := tc.code
-					tidy(t)
-					is := is.New(t)
-					inside, sending := make(chan struct{}), make(chan struct{})
-					srv := server(t, reqwstest.BufferSize(4096), reqwstest.Script(
-						reqwstest.Accept(),
-						reqwstest.SendText("go"),
-						reqwstest.Do(func(c *reqwstest.Conn) error {
-							_, err := io.CopyN(io.Discard, c, 10_000)
-							return err
-						}),
-						reqwstest.Send(reqwstest.Text("before"), reqwstest.Ping("p"), reqwstest.Close(code, "too big")),
-						reqwstest.Stall(),
-					))
-					var got []string
-					handler := func(in reqws.Event, resp *reqws.Response) reqws.Directive {
-						for _, f := range in.Frames {
-							got = append(got, f.String())
-						}
-						if len(got) > 1 || in.Err != nil {
-							return reqws.Cont()
-						}
-						if close(inside); behind {
-							<-sending
-						}
-						large := reqws.Binary(make([]byte, 12<<20))
-						if !tc.send {
-							return reqws.Cont(large)
-						}
-						is.True(resp.Send(context.Background(), large) != nil)
-						is.Equal(in.Frames[0].Text(), "go") // lent until the handler returns
-						return reqws.Cont()
-					}
-					resp, err := to(srv, reqws.CloseTimeout(100*time.Millisecond), reqws.WriteTimeout(time.Hour)).Do(t.Context(), reqws.Into(handler))
-					is.NoErr(err)
-					if behind {
-						go func() {
-							<-inside // else "go" may come together with what follows it
-							close(sending)
-							_ = resp.Send(context.Background(), reqws.Binary(make([]byte, 12<<20)))
-						}()
-					}
-					err = resp.Wait()
-					if code == 1009 {
-						is.Equal(int(websocket.CloseStatus(err)), code)
-					} else {
-						is.True(err != nil) // the reply was lost
-					}
-					is.Equal(got, []string{`text "go"`, `text "before"`, `ping "p"`, fmt.Sprintf(`close %d "too big"`, code)})
-				})
-			}
-		}
-	}
+// Close of a connection that takes no bytes says that it could not send its frame,
+// in the time that it would wait for the answer.
+func TestCloseOfAStalledConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+		resp, err := to(srv).Do(t.Context())
+		is.NoErr(err)
+		sent := make(chan error, 1)
+		go func() { sent <- resp.Send(t.Context(), reqws.Binary(make([]byte, 1<<20))) }()
+		synctest.Wait()
+		start := time.Now()
+		err = resp.Close(1000, "")
+		is.True(err != nil)
+		is.True(strings.Contains(err.Error(), "the close frame could not be sent"))
+		is.Equal(time.Since(start), 5*time.Second)
+		is.True(errors.Is(<-sent, reqws.ErrClosed))
+		is.True(errors.Is(resp.Wait(), reqws.ErrClosed))
+	})
 }
 
-// What the handler answered and could not be written, or was not answered by a close frame, is
-// no clean end.
-func TestAnswersThatAreLost(t *testing.T) {
-	order := reqws.Text("the order")
-	for _, tc := range []struct {
-		name    string
-		leaves  []reqwstest.Step // the peer, before the handler answers
-		answer  reqws.Directive
-		want    error // by errors.Is; nil: a clean end
-		memory  bool  // in memory alone: the network may be too slow to tell
-		noClose bool  // the peer closes with a frame of its own
-	}{
-		{"Halt after a reset", []reqwstest.Step{reqwstest.Reset()}, reqws.Halt(order), syscall.ECONNRESET, false, false},
-		{"Halt without replies after a reset", []reqwstest.Step{reqwstest.Reset()}, reqws.Halt(), syscall.ECONNRESET, false, false},
-		{"Cont after a reset", []reqwstest.Step{reqwstest.Reset()}, reqws.Cont(order), syscall.ECONNRESET, false, false},
-		{"Halt after a drop", []reqwstest.Step{reqwstest.Drop()}, reqws.Halt(order), syscall.EPIPE, true, false},
-		{"Halt, and the peer hangs up", nil, reqws.Halt(order), io.ErrUnexpectedEOF, false, false},
-		{"Halt on the peer's close, and it is gone", []reqwstest.Step{reqwstest.SendClose(1001, ""), reqwstest.Drop()}, reqws.Halt(), nil, true, true},
-		{"Halt with replies on the peer's close, and it is gone", []reqwstest.Step{reqwstest.SendClose(1000, ""), reqwstest.Drop()}, reqws.Halt(order), syscall.EPIPE, true, true},
-		{"replies to the peer's clean close, and it is gone", []reqwstest.Step{reqwstest.SendClose(1000, ""), reqwstest.Drop()}, reqws.Cont(order), syscall.EPIPE, true, true},
-	} {
-		for name, server := range servers {
-			if tc.memory && name != "memory" {
-				continue
-			}
-			t.Run(tc.name+"/"+name, func(t *testing.T) {
-				tidy(t)
+// Close from outside sends the close frame, waits for the peer's, and discards
+// what comes before it.
+func TestCloseFromOutside(t *testing.T) {
+	for _, mode := range []string{"handler", "mailbox", "pull"} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				gone := make(chan struct{})
-				steps := append([]reqwstest.Step{reqwstest.Accept(), reqwstest.SendText("go")}, tc.leaves...)
-				steps = append(steps, reqwstest.Do(func(*reqwstest.Conn) error { close(gone); return nil }))
-				if tc.leaves == nil {
-					steps = append(steps, reqwstest.ExpectText("the order"), reqwstest.ExpectClose(1000, ""), reqwstest.Drop())
+				srv := reqwstest.NewMemory(t, reqwstest.Script(
+					reqwstest.Accept(),
+					reqwstest.ExpectClose(3456, "so long"),
+					reqwstest.Sleep(time.Second),
+					reqwstest.Send(reqwstest.Text("discarded"), reqwstest.Ping("not answered")),
+					reqwstest.Sleep(time.Second),
+					reqwstest.SendClose(3456, ""),
+					reqwstest.ExpectEOF(),
+				))
+				w := &witness{}
+				box := make(chan reqws.Message, 10)
+				option := map[string]reqws.Option{"handler": w.into(), "mailbox": reqws.IntoMailbox(box), "pull": {}}[mode]
+				resp, err := to(srv).Do(t.Context(), option)
+				is.NoErr(err)
+				start := time.Now()
+				is.NoErr(resp.Close(3456, "so long"))
+				is.Equal(time.Since(start), 2*time.Second)
+				<-resp.Done()
+				is.NoErr(resp.Wait())
+				is.Equal(w.frames(), nil)
+				is.Equal(w.errs, nil)
+				switch mode {
+				case "mailbox":
+					m := <-box
+					is.Equal(m.Frames, nil)
+					is.Equal(m.Err, io.EOF)
+				case "pull":
+					_, err := resp.Receive(t.Context())
+					is.Equal(err, io.EOF)
 				}
-				srv := server(t, reqwstest.Script(steps...))
-				err := to(srv).Run(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
-					if in.Err != nil {
-						return reqws.Cont()
-					}
-					if last := in.Frames[len(in.Frames)-1]; tc.noClose && last.Kind != reqws.KindClose {
-						return reqws.Cont()
-					}
-					<-gone
-					return tc.answer
-				}))
-				if tc.want == nil {
-					is.NoErr(err)
-					return
-				}
-				if !errors.Is(err, tc.want) && !(tc.want == syscall.ECONNRESET && errors.Is(err, syscall.EPIPE)) {
-					t.Errorf("got %v, want %v", err, tc.want)
-				}
+				is.NoErr(resp.Close(1000, "again"))
+				is.NoErr(resp.CloseNow())
 			})
-		}
+		})
 	}
 }
 
-// The first error of the socket is the stream's: that of a Send, where that meets it first.
-func TestAResetUnderSends(t *testing.T) {
-	for range 20 {
+// The code of the peer's answer does not matter: the stream was closed from here.
+func TestCloseAnsweredWithAnotherCode(t *testing.T) {
+	for range 50 { // the answer may be faster than the one who asked for it
 		t.Run("", func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
-			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectText("x"), reqwstest.Reset()))
-			resp, err := to(srv).Do(t.Context())
-			is.NoErr(err)
-			var all sync.WaitGroup
-			for range 8 {
-				all.Go(func() {
-					for resp.Send(t.Context(), reqws.Text("x")) == nil {
-					}
-				})
-			}
-			all.Wait()
-			err = resp.Wait()
-			if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
-				t.Errorf("got %v", err)
-			}
-		})
-	}
-}
-
-// A close frame without a code is the usual clean end of many servers, and can be sent.
-func TestABareClose(t *testing.T) {
-	bare := reqwstest.Close(0, "")
-	for _, tc := range []struct {
-		name   string
-		server []reqwstest.Step
-		client func(*reqws.Response) error
-	}{
-		{"the peer's", []reqwstest.Step{reqwstest.Send(bare), reqwstest.ExpectFrames(bare)}, nil},
-		{"by Close", []reqwstest.Step{reqwstest.ExpectFrames(bare), reqwstest.Send(bare)}, func(r *reqws.Response) error { return r.Close(0, "") }},
-		{"by Send", []reqwstest.Step{reqwstest.ExpectFrames(reqwstest.Text("x"), bare), reqwstest.Send(bare)}, func(r *reqws.Response) error {
-			return r.Send(context.Background(), reqws.Text("x"), reqws.Frame{Kind: reqws.KindClose})
-		}},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			tidy(t)
-			is := is.New(t)
-			srv := reqwstest.New(t, reqwstest.Script(append([]reqwstest.Step{reqwstest.Accept()}, tc.server...)...))
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(),
+				reqwstest.ExpectClose(1000, ""),
+				reqwstest.SendClose(1001, "going anyway"),
+			))
 			w := &witness{}
 			resp, err := to(srv).Do(t.Context(), w.into())
 			is.NoErr(err)
-			_, _, ok := resp.PeerClose()
-			is.True(!ok || tc.client == nil)
-			if tc.client != nil {
-				is.NoErr(tc.client(resp))
-			}
+			is.NoErr(resp.Close(1000, ""))
 			is.NoErr(resp.Wait())
-			is.Equal(w.errs, nil)
-			code, reason, ok := resp.PeerClose()
-			is.True(ok)
-			is.Equal(code, websocket.StatusNoStatusRcvd)
-			is.Equal(reason, "")
+			is.Equal(w.frames(), nil)
 		})
 	}
 }
 
-// Fail ends the stream with the handler's own error, and tells the peer 1011 unless the
-// replies say otherwise.
-func TestFail(t *testing.T) {
-	mine := errors.New("not what I asked for")
-	for _, tc := range []struct {
-		name   string
-		answer reqws.Directive
-		want   []reqwstest.Frame
-		says   error
-	}{
-		{"bare", reqws.Fail(mine), []reqwstest.Frame{reqwstest.Close(1011, "")}, mine},
-		{"with replies", reqws.Fail(mine, reqws.Text("a"), reqws.Text("b")),
-			[]reqwstest.Frame{reqwstest.Text("a"), reqwstest.Text("b"), reqwstest.Close(1011, "")}, mine},
-		{"with a close frame", reqws.Fail(mine, reqws.Close(4000, "mine")), []reqwstest.Frame{reqwstest.Close(4000, "mine")}, mine},
-		{"without an error", reqws.Fail(nil), []reqwstest.Frame{reqwstest.Close(1011, "")}, nil},
-	} {
-		for _, answered := range []bool{true, false} {
-			for _, mode := range []string{"handler", "each", "open"} {
-				t.Run(fmt.Sprintf("%s/answered=%v/%s", tc.name, answered, mode), func(t *testing.T) {
-					synctest.Test(t, func(t *testing.T) {
-						is := is.New(t)
-						steps := []reqwstest.Step{reqwstest.Accept(), reqwstest.SendText("go"), reqwstest.ExpectFrames(tc.want...)}
-						if answered {
-							steps = append(steps, reqwstest.SendClose(1000, ""))
-						}
-						srv := reqwstest.NewMemory(t, reqwstest.Script(append(steps, reqwstest.ExpectEOF())...))
-						calls := 0
-						answer := func() reqws.Directive { calls++; return tc.answer }
-						opts := []reqws.Option{reqws.Into(map[string]reqws.Handler{
-							"handler": func(reqws.Event, *reqws.Response) reqws.Directive { return answer() },
-							"each":    reqws.Each(func(reqws.Frame) reqws.Directive { return answer() }),
-							"open":    func(reqws.Event, *reqws.Response) reqws.Directive { t.Error("called"); return reqws.Cont() },
-						}[mode])}
-						if mode == "open" {
-							opts = append(opts, reqws.OnOpen(func(*reqws.Response) reqws.Directive { return answer() }))
-						}
-						resp, err := to(srv).Do(t.Context(), opts...)
-						is.NoErr(err)
-						err = resp.Wait()
-						is.True(err != nil)
-						is.True(tc.says == nil || errors.Is(err, tc.says))
-						is.Equal(calls, 1)
-					})
-				})
-			}
+// A peer that is gone at once, in place of an answer, is an error of Close and
+// not one of Wait: however fast it goes.
+func TestCloseAnsweredWithTheEnd(t *testing.T) {
+	for _, server := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS, reqwstest.NewMemory} {
+		for range 30 {
+			t.Run("", func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				srv := server(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectClose(1000, ""), reqwstest.Drop()))
+				w := &witness{}
+				resp, err := to(srv).Do(t.Context(), w.into())
+				is.NoErr(err)
+				err = resp.Close(1000, "")
+				is.True(errors.Is(err, io.ErrUnexpectedEOF))
+				is.True(strings.Contains(err.Error(), "did not answer"))
+				is.NoErr(resp.Wait())
+				is.Equal(w.errs, nil)
+			})
 		}
 	}
 }
 
-// A handler that is told of the end may wait for the Sends that the end finds under way.
-func TestAHandlerThatWaitsForSendsAtTheEnd(t *testing.T) {
-	for name, server := range servers {
-		t.Run(name, func(t *testing.T) {
-			tidy(t)
-			is := is.New(t)
-			srv := server(t, reqwstest.Script(
-				reqwstest.Accept(),
-				reqwstest.Do(func(c *reqwstest.Conn) error {
-					_, err := io.ReadFull(c, make([]byte, 1000)) // a Send is under way
-					return err
-				}),
-				reqwstest.Do((*reqwstest.Conn).CloseWrite),
-				reqwstest.Stall(),
-			))
-			var sends sync.WaitGroup
-			errs := make([]error, 3)
-			resp, err := to(srv, reqws.WriteTimeout(0)).Do(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
-				is.True(in.Err != nil)
-				sends.Wait()
-				return reqws.Cont()
-			}))
-			is.NoErr(err)
-			for i := range errs {
-				sends.Go(func() { errs[i] = resp.Send(context.Background(), reqws.Binary(make([]byte, 32<<20))) })
-			}
-			err = resp.Wait()
-			is.True(errors.Is(err, io.ErrUnexpectedEOF))
-			for _, sent := range errs {
-				is.True(errors.Is(sent, io.ErrUnexpectedEOF))
-			}
-		})
+// A close frame that may not be sent is refused, and changes nothing.
+func TestCloseWithABadCode(t *testing.T) {
+	tidy(t)
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(),
+		reqwstest.ExpectText("still open"),
+		reqwstest.ExpectClose(1000, ""),
+		reqwstest.SendClose(1000, ""),
+	))
+	resp, err := to(srv).Do(t.Context())
+	is.NoErr(err)
+	for _, bad := range []struct {
+		code   websocket.StatusCode
+		reason string
+	}{{1005, ""}, {1006, ""}, {0, "why"}, {999, ""}, {70000, ""}, {1000, strings.Repeat("x", 124)}, {1000, "\xff"}} {
+		var pe *reqws.ProtocolError
+		is.True(errors.As(resp.Close(bad.code, bad.reason), &pe))
 	}
+	is.NoErr(resp.Send(t.Context(), reqws.Text("still open")))
+	is.NoErr(resp.Close(1000, ""))
 }
 
-// A handler that closes its stream and then halts it, too, is not told what it did.
-func TestCloseAndThenHalt(t *testing.T) {
-	mine := errors.New("mine")
-	closes := map[string]func(*reqws.Response){
-		"Close":    func(r *reqws.Response) { _ = r.Close(1000, "") },
-		"CloseNow": func(r *reqws.Response) { _ = r.CloseNow() },
-		"Send":     func(r *reqws.Response) { _ = r.Send(context.Background(), reqws.Close(1000, "")) },
-	}
-	for name, closes := range closes {
-		for _, answer := range []reqws.Directive{reqws.Halt(), reqws.Halt(reqws.Text("late")), reqws.Fail(mine), reqws.Fail(mine, reqws.Text("late"))} {
-			t.Run(fmt.Sprint(name, " ", answer), func(t *testing.T) {
+// Close inside a handler returns at once; what the handler answers then is not
+// sent, and it is not called again.
+func TestCloseInsideAHandler(t *testing.T) {
+	for _, each := range []bool{false, true} {
+		for _, then := range []string{"cont", "halt"} {
+			t.Run(fmt.Sprintf("each=%v/%s", each, then), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					is := is.New(t)
 					srv := reqwstest.NewMemory(t, reqwstest.Script(
 						reqwstest.Accept(),
 						reqwstest.SendText("go"),
-						reqwstest.Do(func(c *reqwstest.Conn) error {
-							if _, err := c.ReadFrame(); err == nil {
-								_ = c.WriteFrame(reqwstest.Close(1000, ""))
-							}
-							return nil
-						}),
+						reqwstest.ExpectFrames(reqwstest.Close(4001, "from inside")),
+						reqwstest.Sleep(time.Second),
+						reqwstest.SendText("discarded"),
+						reqwstest.SendClose(4001, ""),
+						reqwstest.ExpectEOF(),
 					))
 					calls := 0
-					err := to(srv).Run(t.Context(), reqws.Into(func(_ reqws.Event, r *reqws.Response) reqws.Directive {
+					var resp *reqws.Response
+					closes := func() reqws.Directive {
 						calls++
-						closes(r)
-						return answer
-					}))
-					is.Equal(calls, 1)
-					switch {
-					case answer.Err() != nil:
-						is.True(errors.Is(err, mine))
-					case name == "CloseNow":
-						is.True(errors.Is(err, reqws.ErrClosed))
-					default:
-						is.NoErr(err)
+						start := time.Now()
+						is.NoErr(resp.Close(4001, "from inside"))
+						is.NoErr(resp.Close(4001, "twice"))
+						is.Equal(time.Since(start), 0*time.Second)
+						if then == "halt" {
+							return reqws.Halt(reqws.Text("not sent"))
+						}
+						return reqws.Cont(reqws.Text("not sent"))
 					}
+					handler := func(_ reqws.Event, r *reqws.Response) reqws.Directive { resp = r; return closes() }
+					if each {
+						handler = reqws.Each(func(reqws.Frame) reqws.Directive { return closes() })
+					}
+					is.NoErr(to(srv).Run(t.Context(), reqws.Into(handler), reqws.OnOpen(func(r *reqws.Response) reqws.Directive {
+						resp = r
+						return reqws.Cont()
+					})))
+					is.Equal(calls, 1)
 				})
 			})
 		}
 	}
 }
 
-// A handler that is told why its stream broke may choose what Run returns.
-func TestFailAfterABreak(t *testing.T) {
-	is := is.New(t)
-	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Drop()))
-	mine := errors.New("the feed is gone")
-	err := to(srv).Run(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
-		return reqws.Fail(fmt.Errorf("%w: %w", mine, in.Err))
-	}))
-	is.True(errors.Is(err, mine))
-	is.True(errors.Is(err, io.ErrUnexpectedEOF))
-	is.True(strings.Contains(err.Error(), srv.URL))
+// Close inside OnOpen neither.
+func TestCloseInsideOnOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(reqwstest.WithFrames(reqwstest.Text("early"))),
+			reqwstest.ExpectFrames(reqwstest.Close(4001, "")),
+			reqwstest.SendClose(4001, ""),
+		))
+		w := &witness{}
+		is.NoErr(to(srv, w.into()).Run(t.Context(), reqws.OnOpen(func(resp *reqws.Response) reqws.Directive {
+			is.NoErr(resp.Close(4001, ""))
+			return reqws.Cont(reqws.Text("not sent"))
+		})))
+		is.Equal(w.frames(), nil)
+	})
 }
 
-// An OnOpen that closes the stream, in whatever way, and then answers what cannot be sent, ends
-// it once.
-func TestOnOpenThatClosesAndAnswers(t *testing.T) {
-	closes := map[string]func(*reqws.Response){
-		"nothing":  func(*reqws.Response) {},
-		"Close":    func(r *reqws.Response) { _ = r.Close(1000, "") },
-		"CloseNow": func(r *reqws.Response) { _ = r.CloseNow() },
-		"Send": func(r *reqws.Response) {
-			_ = r.Send(context.Background(), reqws.Close(1000, ""))
-		},
-	}
-	answers := map[string]reqws.Directive{
-		"bad": reqws.Cont(reqws.Text("\xff")), "bad halt": reqws.Halt(reqws.Ping(strings.Repeat("x", 126))), "good": reqws.Cont(reqws.Text("x")),
-		"halt": reqws.Halt(), "fail": reqws.Fail(io.ErrNoProgress),
-	}
-	for how, closing := range closes {
-		for name, answer := range answers {
-			for kind, server := range servers {
-				t.Run(how+"/"+name+"/"+kind, func(t *testing.T) {
-					tidy(t)
-					is := is.New(t)
-					srv := server(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Do(func(c *reqwstest.Conn) error {
-						for {
-							if op, _, err := c.ReadMessage(); err != nil {
-								return nil
-							} else if op == reqwstest.OpClose {
-								_ = c.WriteFrame(reqwstest.Close(1000, "")) // the client may be gone
-								return nil
-							}
-						}
-					})))
-					resp, err := to(srv, reqws.CloseTimeout(10*time.Second)).Do(t.Context(), (&witness{}).into(),
-						reqws.OnOpen(func(r *reqws.Response) reqws.Directive { closing(r); return answer }))
-					if how == "nothing" && strings.HasPrefix(name, "bad") {
-						var pe *reqws.ProtocolError
-						is.True(errors.As(err, &pe))
-						return
-					}
-					if err == nil {
-						_ = resp.CloseNow()
-						_ = resp.Wait()
-					}
-				})
-			}
-		}
-	}
+// A goroutine that a handler started is not inside of it: its Close waits.
+func TestCloseBesideAHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(),
+			reqwstest.SendText("go"),
+			reqwstest.ExpectClose(1000, ""),
+			reqwstest.Sleep(time.Second),
+			reqwstest.SendClose(1000, ""),
+		))
+		var waited time.Duration
+		var all sync.WaitGroup
+		is.NoErr(to(srv).Run(t.Context(), reqws.Into(func(_ reqws.Event, resp *reqws.Response) reqws.Directive {
+			all.Go(func() {
+				start := time.Now()
+				is.NoErr(resp.Close(1000, ""))
+				waited = time.Since(start)
+			})
+			synctest.Wait()
+			return reqws.Cont()
+		})))
+		all.Wait()
+		is.Equal(waited, time.Second)
+	})
 }
 
-// Streams that are closed about when they would park, close as all others do.
-func TestCloseWhenTheStreamFallsSilent(t *testing.T) {
+// Close from many goroutines at once sends one close frame, and all wait.
+func TestCloseConcurrently(t *testing.T) {
 	tidy(t)
 	is := is.New(t)
-	const n = 200
-	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(n))
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(),
+		reqwstest.ExpectClose(1000, ""),
+		reqwstest.SendClose(1000, ""),
+		reqwstest.ExpectEOF(),
+	))
+	resp, err := to(srv).Do(t.Context())
+	is.NoErr(err)
 	var all sync.WaitGroup
-	for i := range n {
+	for range 20 {
 		all.Go(func() {
-			resp, err := to(srv).Do(t.Context())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for range 3 { // so that it keeps its goroutine for a second
-				_ = resp.Send(t.Context(), reqws.Text("x"))
-				_, _ = resp.Receive(t.Context())
-			}
-			time.Sleep(950*time.Millisecond + time.Duration(i)*time.Millisecond/2) // any moment will do
-			if err := resp.Close(1000, ""); err != nil {
-				t.Error(err)
-			}
-			if errors.Is(resp.Wait(), os.ErrDeadlineExceeded) {
-				t.Error(resp.Wait())
+			is.NoErr(resp.Close(1000, ""))
+			select {
+			case <-resp.Done():
+			default:
+				t.Error("Close returned before the end")
 			}
 		})
 	}
 	all.Wait()
-	is.NoErr(srv.Wait(t.Context()))
+	is.NoErr(resp.Wait())
 }
 
-// What a peer sends on and on after a close frame that says what it, or the handler, did wrong
-// is read, and not kept.
-func TestAFloodAfterTheEnd(t *testing.T) {
-	const flood = 64 << 20
-	bad := func(*reqws.Response) reqws.Directive { return reqws.Cont(reqws.Text("\xff")) }
-	for name, tc := range map[string]struct {
-		first   reqwstest.Frame
-		options []reqws.Option
-	}{
-		"bad reply":             {reqwstest.Text("go"), []reqws.Option{reqws.Into(func(_ reqws.Event, r *reqws.Response) reqws.Directive { return bad(r) })}},
-		"bad reply to an open":  {reqwstest.Text("go"), []reqws.Option{reqws.OnOpen(bad)}},
-		"a violation":           {reqwstest.Frame{Fin: true, Op: 3}, nil},
-		"a close frame":         {reqwstest.Close(1001, ""), nil},
-		"inside of a message":   {reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("\xff")}, nil},
-		"a message too big":     {reqwstest.Frame{Fin: true, Op: reqwstest.OpBinary, Length: 1 << 40}, nil},
-		"a halt and no answer":  {reqwstest.Text("go"), []reqws.Option{reqws.Into(func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Halt() })}},
-		"a frame that is bogus": {reqwstest.Frame{Fin: true, RSV: 7, Op: reqwstest.OpText}, nil},
+// CloseNow sends nothing and does not wait.
+func TestCloseNow(t *testing.T) {
+	for _, server := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS, reqwstest.NewMemory} {
+		t.Run("", func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := server(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectGone()))
+			w := &witness{}
+			resp, err := to(srv).Do(t.Context(), w.into())
+			is.NoErr(err)
+			is.NoErr(resp.CloseNow())
+			is.NoErr(resp.CloseNow())
+			is.True(errors.Is(resp.Wait(), reqws.ErrClosed))
+			is.Equal(len(w.errs), 1)
+			is.True(errors.Is(w.errs[0], reqws.ErrClosed))
+			is.NoErr(srv.Wait(t.Context()))
+			is.Equal(shown(srv.Conns()[0]), nil)
+		})
+	}
+}
+
+// CloseNow works inside a handler, whatever that answers.
+func TestCloseNowInsideAHandler(t *testing.T) {
+	for name, directive := range map[string]reqws.Directive{
+		"cont": reqws.Cont(), "reply": reqws.Cont(reqws.Text("not sent")), "halt": reqws.Halt(reqws.Text("not sent")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
-			srv := reqwstest.New(t, reqwstest.Script(
-				reqwstest.Accept(),
-				reqwstest.Send(tc.first),
-				reqwstest.Do(func(c *reqwstest.Conn) error {
-					if _, err := c.ReadFrame(); err != nil {
-						return err
-					}
-					p := reqwstest.Encode(reqwstest.Binary(make([]byte, 1<<20)))
-					for range flood >> 20 {
-						if _, err := c.Write(p); err != nil {
-							return err
-						}
-					}
-					return nil
-				}),
-			))
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			resp, err := to(srv, tc.options...).Do(t.Context())
-			if err == nil {
-				err = resp.Wait()
+			srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("go"), reqwstest.ExpectGone()))
+			w := &witness{answer: func(_ reqws.Event, resp *reqws.Response) reqws.Directive {
+				is.NoErr(resp.CloseNow())
+				return directive
+			}}
+			err := to(srv).Run(t.Context(), w.into())
+			is.True(errors.Is(err, reqws.ErrClosed))
+			told := 1
+			if directive.Halts() { // it is not called again
+				told = 0
 			}
-			is.True(err != nil)
-			is.NoErr(srv.Wait(t.Context()))
-			runtime.ReadMemStats(&after)
-			is.True(after.TotalAlloc-before.TotalAlloc < flood/2)
+			is.Equal(len(w.errs), told)
+			is.Equal(w.frames(), []string{`text "go"`})
+		})
+	}
+}
+
+// CloseNow does not wait for a peer that takes nothing, over TLS neither.
+func TestCloseNowOfAStalledConnection(t *testing.T) {
+	for _, server := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS} {
+		t.Run("", func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			srv := server(t, reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()))
+			resp, err := to(srv).Do(t.Context())
+			is.NoErr(err)
+			var all sync.WaitGroup
+			all.Go(func() {
+				is.True(errors.Is(resp.Send(t.Context(), reqws.Binary(make([]byte, 32<<20))), reqws.ErrClosed))
+			})
+			for range 100 { // until the socket is full, most likely
+				runtime.Gosched()
+				time.Sleep(time.Millisecond)
+			}
+			start := time.Now()
+			is.NoErr(resp.CloseNow())
+			all.Wait()
+			is.True(errors.Is(resp.Wait(), reqws.ErrClosed))
+			is.True(time.Since(start) < 3*time.Second) // TLS would give its goodbye 5 s
 		})
 	}
 }

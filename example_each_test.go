@@ -9,24 +9,6 @@ import (
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// Fail ends the stream with an error of the handler's own, which Run returns.
-func ExampleFail() {
-	url, stop := plays(
-		reqwstest.SendText(`{"error":"no such channel"}`),
-		reqwstest.ExpectClose(1011, ""),
-		reqwstest.SendClose(1011, ""),
-	)
-	defer stop()
-
-	errRefused := errors.New("the server refused the subscription")
-	err := reqws.New(reqws.URL(url)).Run(context.Background(), reqws.Into(reqws.Each(
-		func(f reqws.Frame) reqws.Directive {
-			return reqws.Fail(fmt.Errorf("%w: %s", errRefused, f.Data))
-		})))
-	fmt.Println(errors.Is(err, errRefused))
-	// Output: true
-}
-
 // EachWith is Each with the Response at hand.
 func ExampleEachWith() {
 	url, stop := chat("hello", "bye")
@@ -79,44 +61,6 @@ func ExampleEachJSON() {
 	// <nil>
 }
 
-// SendJSON is Send of one value as JSON.
-func ExampleResponse_SendJSON() {
-	url, stop := chat()
-	defer stop()
-
-	ctx := context.Background()
-	resp, err := reqws.New(reqws.URL(url)).Do(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer resp.CloseNow()
-	err = resp.SendJSON(ctx, map[string]any{"op": "subscribe", "markets": []string{"BTC/EUR"}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	frames, err := resp.Receive(ctx)
-	fmt.Println(frames, err)
-	// Output: [text "{\"markets\":[\"BTC/EUR\"],\"op\":\"subscribe\"}"] <nil>
-}
-
-// PeerClose tells what the server said when it closed.
-func ExampleResponse_PeerClose() {
-	url, stop := plays(reqwstest.SendClose(1001, "restart"), reqwstest.ExpectClose(1001, ""))
-	defer stop()
-
-	resp, err := reqws.New(reqws.URL(url)).Do(context.Background())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	_ = resp.Wait()
-	code, reason, ok := resp.PeerClose()
-	fmt.Println(int(code), reason, ok)
-	// Output: 1001 restart true
-}
-
 // Wrap puts a function around the handler: here one that counts what comes.
 func ExampleWrap() {
 	url, stop := chat("one", "two", "three")
@@ -160,4 +104,30 @@ func ExampleDirective() {
 	// false <nil> [text "hello Ada"] cont(text "hello Ada")
 	// true <nil> [text "see you"] halt(text "see you")
 	// true not understood [] fail(not understood)
+}
+
+// Each looks at one frame at a time. The answers still leave together.
+func ExampleEach() {
+	url, stop := chat("ready")
+	defer stop()
+
+	count := 0
+	err := reqws.New(reqws.URL(url)).Run(context.Background(), reqws.Into(reqws.Each(
+		func(f reqws.Frame) reqws.Directive {
+			fmt.Println(f)
+			if f.Kind == reqws.KindClose {
+				return reqws.Cont() // answered by itself
+			}
+			if count++; count == 3 {
+				return reqws.Cont(reqws.Text("bye"))
+			}
+			return reqws.Cont(reqws.Text(fmt.Sprint("message ", count)))
+		})))
+	fmt.Println(err)
+	// Output:
+	// text "ready"
+	// text "message 1"
+	// text "message 2"
+	// close 1000 "see you"
+	// <nil>
 }

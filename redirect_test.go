@@ -1,14 +1,10 @@
 package reqws
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -379,62 +375,6 @@ func TestRedirectSubprotocols(t *testing.T) {
 	})
 }
 
-// A client certificate is for the origin it was given for.
-func TestRedirectClientCertificate(t *testing.T) {
-	for _, trusted := range []bool{false, true} {
-		for _, callback := range []bool{false, true} {
-			is := is.New(t)
-			second := reqwstest.Script(reqwstest.ExpectTLSError())
-			if trusted {
-				second = reqwstest.Script(reqwstest.Accept())
-			}
-			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.RequireClientCert(),
-				reqwstest.Script(reqwstest.Redirect(302, "//localhost/")), second)
-			config := srv.TLSConfig()
-			config.ServerName = ""
-			if certificate := &config.Certificates[0]; callback {
-				config.Certificates = nil
-				config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
-			}
-			resp, err := New(URL("wss://example.com/"), TLSConfig(config), RedirectTrusted(trusted), DialContext(srv.DialContext), Retry(Never)).Do(t.Context())
-			if !trusted {
-				is.True(err != nil)
-				is.True(strings.HasPrefix(err.Error(), "reqws: TLS: wss://localhost/: "))
-				is.True(strings.Contains(err.Error(), "certificate required"))
-				continue
-			}
-			is.NoErr(err)
-			is.NoErr(resp.CloseNow())
-		}
-	}
-}
-
-// A step of the user's own learns from Foreign what it is to keep back.
-func TestForeign(t *testing.T) {
-	for _, trusted := range []bool{false, true} {
-		is := is.New(t)
-		var inside, outside []bool
-		note := func(seen *[]bool) Step {
-			return func(next http.RoundTripper) http.RoundTripper {
-				return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-					*seen = append(*seen, Foreign(req.Context()))
-					return next.RoundTrip(req)
-				})
-			}
-		}
-		srv := reqwstest.NewMemory(t,
-			reqwstest.Script(reqwstest.Redirect(302, "/same")),
-			reqwstest.Script(reqwstest.Redirect(302, "//other.example/")),
-			reqwstest.Script(reqwstest.Redirect(302, "//example.com/back")),
-			reqwstest.Script(reqwstest.Accept()))
-		resp, err := New(URL("ws://example.com/"), Use(note(&inside)), UseOuter(note(&outside)), RedirectTrusted(trusted), DialContext(srv.DialContext)).Do(t.Context())
-		is.NoErr(err)
-		is.NoErr(resp.CloseNow())
-		is.Equal(inside, []bool{false, false, !trusted, !trusted})
-		is.Equal(outside, []bool{false})
-	}
-}
-
 // The user's Host and Hostname are names of the first origin.
 func TestRedirectHost(t *testing.T) {
 	for _, opt := range []Option{Header("Host", "virtual.example"), Hostname("virtual.example")} {
@@ -563,76 +503,3 @@ type closeRecorder struct {
 }
 
 func (c *closeRecorder) Close() error { c.closed++; return nil }
-
-func TestOrigin(t *testing.T) {
-	is := is.New(t)
-	of := func(s string) string {
-		u, err := url.Parse(s)
-		is.NoErr(err)
-		return origin(u)
-	}
-	is.Equal(of("ws://Example.com/a"), of("http://example.com:80/b"))
-	is.Equal(of("wss://[::1]/a"), of("https://[::1]:443"))
-	for _, other := range []string{"wss://example.com", "ws://example.com:81", "ws://example.org", "ws://www.example.com"} {
-		is.True(of(other) != of("ws://example.com"))
-	}
-}
-
-// Outside an execution there is no other origin to protect: a step serves any
-// client.
-func TestForeignOutsideAnExecution(t *testing.T) {
-	is.New(t).True(!Foreign(context.Background()))
-}
-
-// A user's own Transport may answer with a Location that no server could send.
-func TestResolveLocation(t *testing.T) {
-	is := is.New(t)
-	h := &hop{url: &url.URL{Scheme: "wss", Host: "example.com", Path: "/a/x"}}
-	h.origin = h.url
-	for location, want := range map[string]string{
-		"/a\r\nX: y":   "wss://example.com/a%0D%0AX:%20y",
-		"/a?\x00\r\n1": "wss://example.com/a?%00%0D%0A1",
-		" \t/b\n":      "wss://example.com/b",
-		"#\n":          "wss://example.com/a/x",
-		"":             "wss://example.com/a/x",
-	} {
-		u, err := h.resolve(location)
-		is.NoErr(err)
-		is.Equal(u.String(), want)
-	}
-}
-
-// FuzzLocation resolves what a server may name as the next place. What is followed
-// is a request line and a Host that cannot break out of theirs, and reads back as it is.
-func FuzzLocation(f *testing.F) {
-	for _, s := range []string{"/off/100%", "?x=100%", "//u:100%@h/%zz", "12:30/../b#c", "http://[::1%25eth0]:80/\xe9\\", "///x", "https:x", "\t/a\r\n b?%"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, location string) {
-		for _, base := range []string{"ws://example.com/a/x?q", "https://bücher.example:8443/%2F/"} {
-			from, err := url.Parse(base)
-			if err != nil || normalize(from) != nil {
-				t.Fatal(err)
-			}
-			h := &hop{url: from, origin: from}
-			u, err := h.resolve(location)
-			if err != nil {
-				continue
-			}
-			if isWebSocket(u) != isWebSocket(from) || u.User != nil || u.Fragment != "" || u.Hostname() == "" {
-				t.Fatalf("%q leads to %q", location, u)
-			}
-			read, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + u.RequestURI() + " HTTP/1.1\r\nHost: " + u.Host + "\r\n\r\n")))
-			if err != nil {
-				t.Fatalf("%q: GET %q with Host %q: %v", location, u.RequestURI(), u.Host, err)
-			}
-			if read.RequestURI != u.RequestURI() || read.Host != u.Host {
-				t.Fatalf("%q: %q with Host %q arrives as %q with %q", location, u.RequestURI(), u.Host, read.RequestURI, read.Host)
-			}
-			again, err := h.resolve(u.String())
-			if err != nil || again.String() != u.String() {
-				t.Fatalf("%q leads to %q, and that to %q, %v", location, u, again, err)
-			}
-		}
-	})
-}
