@@ -14,6 +14,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -88,7 +89,7 @@ func TestNothingIsAllocatedPerMessage(t *testing.T) {
 		{"a ready-made reply", many(16, text), 16, 16 * (6 + 4 + 0), func(reqws.Frame) reqws.Directive { return pong }},
 		{"64 KiB", many(1, reqwstest.Binary(make([]byte, 64<<10))), 1, 0, func(reqws.Frame) reqws.Directive { return reqws.Cont() }},
 		{"64 KiB and back", many(1, reqwstest.Binary(make([]byte, 64<<10))), 1, 14 + 64<<10, func(f reqws.Frame) reqws.Directive { return reqws.Cont(f) }},
-		{"fragments", reqwstest.Encode(reqwstest.Fragments(100, reqwstest.Text(bytes.Repeat([]byte("x"), 1000)))...), 1, 0, func(reqws.Frame) reqws.Directive { return reqws.Cont() }},
+		{"fragments", reqwstest.Encode(wiretest.Fragments(100, reqwstest.Text(bytes.Repeat([]byte("x"), 1000)))...), 1, 0, func(reqws.Frame) reqws.Directive { return reqws.Cont() }},
 	} {
 		for _, each := range []bool{true, false} {
 			if !each && tc.frames > 1 && tc.reply > 0 {

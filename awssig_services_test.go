@@ -154,7 +154,7 @@ func TestSigV4Services(t *testing.T) {
 			if strings.HasPrefix(tt.name, "IoT") {
 				accept = reqwstest.Accept(reqwstest.WithSubprotocol("mqtt"))
 			}
-			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(accept))
+			srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(accept))
 			config := srv.TLSConfig()
 			config.ServerName = "example.com"
 			var dialled string

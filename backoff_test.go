@@ -25,6 +25,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -274,7 +275,7 @@ func TestHandshakeIsTriedAgain(t *testing.T) {
 		{"refused", reqwstest.DialError(os.NewSyscallError("connect", syscall.ECONNREFUSED))},
 		{"closed before an answer", reqwstest.Script(reqwstest.Drop())},
 		{"reset before an answer", reqwstest.Script(reqwstest.Reset())},
-		{"closed within the answer", reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 101 Switch"))},
+		{"closed within the answer", reqwstest.Script(wiretest.RawResponse("HTTP/1.1 101 Switch"))},
 		{"silent", reqwstest.Script(reqwstest.Stall())},
 	}
 	for _, tt := range tests {
@@ -309,11 +310,11 @@ func TestHandshakeIsNotTriedAgain(t *testing.T) {
 		name string
 		step reqwstest.Step
 	}{
-		{"wrong accept", reqwstest.Accept(reqwstest.WithAccept("AAAAAAAAAAAAAAAAAAAAAAAAAAA="))},
+		{"wrong accept", reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept"), reqwstest.WithHeader("Sec-WebSocket-Accept", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="))},
 		{"no upgrade", reqwstest.Accept(reqwstest.Without("Upgrade"))},
 		{"unasked subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("x"))},
 		{"200", reqwstest.Respond(200, nil, "hello")},
-		{"no HTTP", reqwstest.RawResponse("SSH-2.0-x\r\n\r\n")},
+		{"no HTTP", wiretest.RawResponse("SSH-2.0-x\r\n\r\n")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

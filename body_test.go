@@ -13,6 +13,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -112,7 +113,7 @@ func TestPlainBodyIsCancelled(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
 			srv := reqwstest.New(t, reqwstest.Script(
-				reqwstest.RawResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"),
+				wiretest.RawResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"),
 				reqwstest.ExpectGone(),
 			))
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -241,7 +242,7 @@ func TestPlainBodyBreaksOff(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
 			first := make(chan struct{}, 1)
-			short := reqwstest.RawResponse("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
+			short := wiretest.RawResponse("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
 			srv := reqwstest.New(t,
 				reqwstest.Script(short, reqwstest.Await(first), tc.step),
 				reqwstest.Script(short, tc.step),
@@ -321,7 +322,7 @@ func TestPlainPanic(t *testing.T) {
 	tidy(t)
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(
-		reqwstest.RawResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"),
+		wiretest.RawResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"),
 		reqwstest.ExpectGone(),
 	))
 	defer func() { is.Equal(recover(), "oops") }()

@@ -13,6 +13,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -63,7 +64,7 @@ func TestCompressionInWindow(t *testing.T) {
 						extensions += "; server_no_context_takeover"
 						end = []reqwstest.Step{reqwstest.ExpectCloseCode(1007), reqwstest.ExpectGone()}
 					}
-					first := reqwstest.Fragments(pieces, reqwstest.Deflate(reqwstest.Binary(window)))
+					first := wiretest.Fragments(pieces, wiretest.Deflate(reqwstest.Binary(window)))
 					far := reqwstest.Frame{Fin: true, RSV: reqwstest.RSV1, Op: reqwstest.OpBinary, Payload: farMatch(len(window))}
 					srv := reqwstest.NewMemory(t, reqwstest.Script(append([]reqwstest.Step{
 						accepting(extensions), reqwstest.Send(append(first, far)...),
@@ -104,10 +105,10 @@ func TestCompressionIn(t *testing.T) {
 			}
 			var wire []reqwstest.Frame
 			var want []string
-			for i, f := range reqwstest.DeflateStream(plain...) {
+			for i, f := range wiretest.DeflateStream(plain...) {
 				want = append(want, plain[i].String())
 				if i%3 == 0 && len(f.Payload) > 4 {
-					parts := reqwstest.Fragments(len(f.Payload)/3+1, f)
+					parts := wiretest.Fragments(len(f.Payload)/3+1, f)
 					wire = append(wire, parts[0], reqwstest.Ping("in the middle"))
 					wire = append(wire, parts[1:]...)
 				} else {
@@ -152,14 +153,14 @@ func TestCompressionIn(t *testing.T) {
 
 // What the standard does not allow ends the stream with the code it calls for.
 func TestCompressionViolations(t *testing.T) {
-	packed := reqwstest.Deflate(reqwstest.Text(prose(1, 1000)))
+	packed := wiretest.Deflate(reqwstest.Text(prose(1, 1000)))
 	with := func(f reqwstest.Frame, change func(*reqwstest.Frame)) reqwstest.Frame {
 		f.Payload = bytes.Clone(f.Payload)
 		change(&f)
 		return f
 	}
 	marked := func(f *reqwstest.Frame) { f.RSV |= reqwstest.RSV1 }
-	parts := reqwstest.Fragments(100, packed)
+	parts := wiretest.Fragments(100, packed)
 	for _, c := range []struct {
 		name       string
 		extensions string
@@ -177,11 +178,11 @@ func TestCompressionViolations(t *testing.T) {
 		{"cut off", deflate, []reqwstest.Frame{with(packed, func(f *reqwstest.Frame) { f.Payload = f.Payload[:len(f.Payload)/2] })}, 1007, "compressed message"},
 		{"refers to nothing", deflate, []reqwstest.Frame{with(packed, func(f *reqwstest.Frame) { f.Payload = farMatch(1) })}, 1007, "compressed message"},
 		{"not compressed at all", deflate, []reqwstest.Frame{with(reqwstest.Text("plain text"), marked)}, 1007, "compressed message"},
-		{"not UTF-8 inside", deflate, []reqwstest.Frame{reqwstest.Deflate(reqwstest.Text("good \xff bad"))}, 1007, "not UTF-8"},
-		{"not UTF-8, early in what does not end", deflate, []reqwstest.Frame{with(reqwstest.Deflate(reqwstest.Text("\xff"+prose(1, 50_000))), func(f *reqwstest.Frame) {
+		{"not UTF-8 inside", deflate, []reqwstest.Frame{wiretest.Deflate(reqwstest.Text("good \xff bad"))}, 1007, "not UTF-8"},
+		{"not UTF-8, early in what does not end", deflate, []reqwstest.Frame{with(wiretest.Deflate(reqwstest.Text("\xff"+prose(1, 50_000))), func(f *reqwstest.Frame) {
 			f.Fin = false
 		})}, 1007, "not UTF-8"},
-		{"UTF-8 that is cut off", deflate, []reqwstest.Frame{reqwstest.Deflate(reqwstest.Text("gr\xc3"))}, 1007, "not UTF-8"},
+		{"UTF-8 that is cut off", deflate, []reqwstest.Frame{wiretest.Deflate(reqwstest.Text("gr\xc3"))}, 1007, "not UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tidy(t)
@@ -220,16 +221,16 @@ func unhurried(n int) int {
 // A bomb stops while it inflates: its limit is all the memory it gets.
 func TestCompressionBomb(t *testing.T) {
 	const limit = 1 << 20
-	bomb := reqwstest.Deflate(reqwstest.Binary(make([]byte, unhurried(256<<20))))
-	exact := reqwstest.Deflate(reqwstest.Binary(make([]byte, limit)))
-	over := reqwstest.Deflate(reqwstest.Binary(make([]byte, limit+1)))
+	bomb := wiretest.Deflate(reqwstest.Binary(make([]byte, unhurried(256<<20))))
+	exact := wiretest.Deflate(reqwstest.Binary(make([]byte, limit)))
+	over := wiretest.Deflate(reqwstest.Binary(make([]byte, limit+1)))
 	for _, c := range []struct {
 		name   string
 		frames []reqwstest.Frame
 		good   int
 	}{
 		{"whole", []reqwstest.Frame{bomb}, 0},
-		{"in fragments", reqwstest.Fragments(5_000, bomb), 0},
+		{"in fragments", wiretest.Fragments(5_000, bomb), 0},
 		{"by a byte", []reqwstest.Frame{over}, 0},
 		{"after another message", []reqwstest.Frame{exact, over}, 1},
 	} {
@@ -271,11 +272,11 @@ func TestCompressionBatches(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
 			count := 12 * limit / (size + 40_000)
-			bomb := reqwstest.Encode(reqwstest.Deflate(reqwstest.Binary(make([]byte, size))))
+			bomb := reqwstest.Encode(wiretest.Deflate(reqwstest.Binary(make([]byte, size))))
 			srv := reqwstest.NewMemory(t, reqwstest.Script(
 				accepting(deflate+"; server_no_context_takeover"),
 				reqwstest.Send(reqwstest.Binary(make([]byte, limit))),
-				reqwstest.SendRaw(bytes.Repeat(bomb, count)),
+				wiretest.SendRaw(bytes.Repeat(bomb, count)),
 				reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""),
 			))
 			messages := 0
@@ -304,8 +305,8 @@ func TestADeflateBomb(t *testing.T) {
 	tidy(t)
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(
-		reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate")),
-		reqwstest.Send(reqwstest.Text("before"), reqwstest.Deflate(reqwstest.Binary(make([]byte, 32<<20)))),
+		reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate")),
+		reqwstest.Send(reqwstest.Text("before"), wiretest.Deflate(reqwstest.Binary(make([]byte, 32<<20)))),
 		reqwstest.ExpectCloseCode(1009),
 	))
 	w := &witness{}

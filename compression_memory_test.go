@@ -17,6 +17,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -115,9 +116,9 @@ func TestCompressionAllocates(t *testing.T) {
 				is := is.New(t)
 				c := newCanned(extensions)
 				text := reqwstest.Text(prose(1, size))
-				stream := []reqwstest.Frame{reqwstest.Deflate(text)}
+				stream := []reqwstest.Frame{wiretest.Deflate(text)}
 				if extensions == deflate { // from the second on each refers to the one before, and they are alike
-					stream = reqwstest.DeflateStream(text, text, text)
+					stream = wiretest.DeflateStream(text, text, text)
 				}
 				answered := 0
 				resp, err := reqws.New(
@@ -254,7 +255,7 @@ func idle(t *testing.T, extensions string, size int) []*reqws.Response {
 	is.NoErr(err)
 	message := reqwstest.Text(prose(1, size))
 	if extensions != "" {
-		message = reqwstest.Deflate(message)
+		message = wiretest.Deflate(message)
 	}
 	srv := &feeder{Listener: ln, extensions: extensions, send: reqwstest.Encode(message)}
 	go srv.serve()

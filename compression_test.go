@@ -18,6 +18,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -30,7 +31,7 @@ const (
 // accepting is the first step of a server that accepts compression as extensions
 // say.
 func accepting(extensions string) reqwstest.Step {
-	return reqwstest.Accept(reqwstest.WithExtensions(extensions))
+	return reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", extensions))
 }
 
 // prose returns n bytes of text that compresses well, and differs with seed.
@@ -86,7 +87,7 @@ func TestCompressionAccepted(t *testing.T) {
 				messages := []reqwstest.Frame{
 					reqwstest.Text(prose(1, 200)), reqwstest.Binary(prose(2, 600)), reqwstest.Text(prose(1, 200)),
 				}
-				packed := []reqwstest.Frame{reqwstest.Deflate(messages[0]), reqwstest.Deflate(messages[1]), reqwstest.Deflate(messages[2])}
+				packed := []reqwstest.Frame{wiretest.Deflate(messages[0]), wiretest.Deflate(messages[1]), wiretest.Deflate(messages[2])}
 				srv := reqwstest.NewMemory(t, reqwstest.Script(
 					accepting(extensions),
 					reqwstest.Send(packed...),
@@ -294,9 +295,9 @@ func TestCompressionLarge(t *testing.T) {
 			is := is.New(t)
 			srv := reqwstest.New(t, reqwstest.Script(
 				accepting(extensions),
-				reqwstest.Send(reqwstest.Fragments(1<<20, reqwstest.Deflate(reqwstest.Text(text)))...),
+				reqwstest.Send(wiretest.Fragments(1<<20, wiretest.Deflate(reqwstest.Text(text)))...),
 				reqwstest.ExpectText(text),
-				reqwstest.Send(reqwstest.Deflate(reqwstest.Binary(random))),
+				reqwstest.Send(wiretest.Deflate(reqwstest.Binary(random))),
 				reqwstest.ExpectBinary(random),
 				reqwstest.ExpectClose(1000, ""),
 				reqwstest.SendClose(1000, ""),
@@ -397,8 +398,8 @@ func TestCompression(t *testing.T) {
 			is := is.New(t)
 			text := strings.Repeat("the same again and again ", 200)
 			srv := reqwstest.New(t, reqwstest.Script(
-				reqwstest.Accept(reqwstest.WithExtensions(tc.ext)),
-				reqwstest.Send(reqwstest.Deflate(reqwstest.Text(text)), reqwstest.Text("as it is"), reqwstest.Deflate(reqwstest.Binary(""))),
+				reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", tc.ext)),
+				reqwstest.Send(wiretest.Deflate(reqwstest.Text(text)), reqwstest.Text("as it is"), wiretest.Deflate(reqwstest.Binary(""))),
 				reqwstest.ExpectText(text),
 				reqwstest.ExpectText("as it is"),
 				reqwstest.ExpectBinary(""),

@@ -103,7 +103,7 @@ func TestCookieJarURLs(t *testing.T) {
 	store.SetCookies(&url.URL{Scheme: "https", Host: "example.com", Path: "/"}, []*http.Cookie{{Name: "safe", Value: "1", Secure: true}, {Name: "any", Value: "1"}})
 	jar := &spyJar{CookieJar: store}
 	open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept()))
-	srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Accept()), reqwstest.Script(reqwstest.Respond(200, nil, "")))
+	srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.Accept()), reqwstest.Script(reqwstest.Respond(200, nil, "")))
 	r := New(CookieJar(jar), TLSConfig(srv.TLSConfig()), DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open})))
 	for _, u := range []string{"ws://u:p@example.com/a?q=1", "wss://example.com/b", "https://example.com/c"} {
 		resp, err := r.Do(t.Context(), URL(u))

@@ -16,6 +16,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -233,13 +234,13 @@ func TestABlockedEchoIsNotOverwritten(t *testing.T) {
 					}
 					var out []reqwstest.Frame
 					for _, f := range frames {
-						out = append(out, reqwstest.Deflate(f))
+						out = append(out, wiretest.Deflate(f))
 					}
 					return out
 				}
 				accept := reqwstest.Accept()
 				if compressed {
-					accept = reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; client_no_context_takeover; server_no_context_takeover"))
+					accept = reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate; client_no_context_takeover; server_no_context_takeover"))
 				}
 				srv := server(t, reqwstest.BufferSize(4096), reqwstest.Script(
 					accept,

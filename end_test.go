@@ -14,6 +14,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -164,7 +165,7 @@ func TestNothingFollowsThePeersClose(t *testing.T) {
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(
 		reqwstest.Accept(),
-		reqwstest.SendRaw(append(reqwstest.Encode(reqwstest.Close(1000, ""), reqwstest.Text("late")), 0xff, 0xff)),
+		wiretest.SendRaw(append(reqwstest.Encode(reqwstest.Close(1000, ""), reqwstest.Text("late")), 0xff, 0xff)),
 		reqwstest.ExpectClose(1000, ""),
 		reqwstest.ExpectGone(),
 	))
@@ -177,7 +178,7 @@ func TestNothingFollowsThePeersClose(t *testing.T) {
 // the answer finds nobody.
 func TestThePeerClosesAndIsGone(t *testing.T) {
 	for _, server := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS, reqwstest.NewMemory} {
-		for _, leave := range []reqwstest.Step{reqwstest.Drop(), reqwstest.HalfClose()} {
+		for _, leave := range []reqwstest.Step{reqwstest.Drop(), wiretest.HalfClose()} {
 			t.Run(leave.String(), func(t *testing.T) {
 				tidy(t)
 				is := is.New(t)
@@ -245,9 +246,9 @@ func TestThePeerIsGone(t *testing.T) {
 		want  error
 	}{
 		{"end between frames", []reqwstest.Step{reqwstest.Drop()}, io.ErrUnexpectedEOF},
-		{"half-close", []reqwstest.Step{reqwstest.HalfClose()}, io.ErrUnexpectedEOF},
-		{"end inside a frame", []reqwstest.Step{reqwstest.SendRaw(part), reqwstest.Drop()}, io.ErrUnexpectedEOF},
-		{"end inside a header", []reqwstest.Step{reqwstest.SendRaw(part[:1]), reqwstest.Drop()}, io.ErrUnexpectedEOF},
+		{"half-close", []reqwstest.Step{wiretest.HalfClose()}, io.ErrUnexpectedEOF},
+		{"end inside a frame", []reqwstest.Step{wiretest.SendRaw(part), reqwstest.Drop()}, io.ErrUnexpectedEOF},
+		{"end inside a header", []reqwstest.Step{wiretest.SendRaw(part[:1]), reqwstest.Drop()}, io.ErrUnexpectedEOF},
 		{"end inside a message", []reqwstest.Step{reqwstest.Send(reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("x")}), reqwstest.Drop()}, io.ErrUnexpectedEOF},
 		{"reset", []reqwstest.Step{reqwstest.Reset()}, syscall.ECONNRESET},
 	} {

@@ -21,7 +21,7 @@ func TestRedirectClientCertificate(t *testing.T) {
 			if trusted {
 				second = reqwstest.Script(reqwstest.Accept())
 			}
-			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.RequireClientCert(),
+			srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.RequireClientCert(),
 				reqwstest.Script(reqwstest.Redirect(302, "//localhost/")), second)
 			config := srv.TLSConfig()
 			config.ServerName = ""

@@ -16,6 +16,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -153,29 +154,29 @@ func TestAWrongAnswer(t *testing.T) {
 		says string
 		opts []reqws.Option
 	}{
-		{"wrong accept", reqwstest.Accept(reqwstest.WithAccept("bm90IHRoZSByaWdodCBvbmU=")), "Sec-WebSocket-Accept", nil},
+		{"wrong accept", reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept"), reqwstest.WithHeader("Sec-WebSocket-Accept", "bm90IHRoZSByaWdodCBvbmU=")), "Sec-WebSocket-Accept", nil},
 		{"no accept", reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept")), "Sec-WebSocket-Accept", nil},
 		{"no Upgrade", reqwstest.Accept(reqwstest.Without("Upgrade")), "Upgrade", nil},
 		{"no Connection", reqwstest.Accept(reqwstest.Without("Connection")), "Connection", nil},
 		{"unasked subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", nil},
 		{"another subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "b")}},
 		{"two subprotocols", reqwstest.Accept(reqwstest.WithSubprotocol("a"), reqwstest.WithHeader("Sec-WebSocket-Protocol", "chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "b")}},
-		{"unasked extension", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate")), "xtension", nil},
-		{"unknown extension", reqwstest.Accept(reqwstest.WithExtensions("x-webkit-what")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
-		{"bad extension parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; server_max_window_bits=99")), "", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
-		{"no HTTP", reqwstest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"), "", nil},
+		{"unasked extension", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate")), "xtension", nil},
+		{"unknown extension", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "x-webkit-what")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"bad extension parameter", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=99")), "", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"no HTTP", wiretest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"), "", nil},
 		{"a subprotocol in another case", reqwstest.Accept(reqwstest.WithSubprotocol("Chat")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("chat")}},
 		{"a subprotocol echoed as a list", reqwstest.Accept(reqwstest.WithSubprotocol("a, secret")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("a", "secret")}},
 		{"a piece of a subprotocol", reqwstest.Accept(reqwstest.WithSubprotocol("secret")), "Sec-WebSocket-Protocol", []reqws.Option{reqws.Subprotocols("bearer.secret.token")}},
 		{"two accepts", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Accept", "secret")), "Sec-WebSocket-Accept", nil},
-		{"malformed extensions", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate secret")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
-		{"a long parameter", reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; secret-" + strings.Repeat("x", 30))), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
-		{"a line that is no header", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nSet-Cookie session=secret\r\n\r\n"), "malformed header line", nil},
-		{"a first line that is none", reqwstest.RawResponse("HTTP/1.1 secret\r\n\r\n"), "first line", nil},
-		{"HTTP/2 in words", reqwstest.RawResponse("HTTP/2.0 200 OK\r\n\r\n"), "not HTTP/1.1", nil},
-		{"a 101 in HTTP/2", reqwstest.RawResponse("HTTP/2.0 101 Switching Protocols\r\n\r\n"), "not HTTP/1.1", nil},
-		{"nothing", reqwstest.RawResponse(""), "closed", nil},
-		{"half an answer", reqwstest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"), "closed", nil},
+		{"malformed extensions", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate secret")), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"a long parameter", reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate; secret-"+strings.Repeat("x", 30))), "xtension", []reqws.Option{reqws.Compression(websocket.CompressionContextTakeover)}},
+		{"a line that is no header", wiretest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nSet-Cookie session=secret\r\n\r\n"), "malformed header line", nil},
+		{"a first line that is none", wiretest.RawResponse("HTTP/1.1 secret\r\n\r\n"), "first line", nil},
+		{"HTTP/2 in words", wiretest.RawResponse("HTTP/2.0 200 OK\r\n\r\n"), "not HTTP/1.1", nil},
+		{"a 101 in HTTP/2", wiretest.RawResponse("HTTP/2.0 101 Switching Protocols\r\n\r\n"), "not HTTP/1.1", nil},
+		{"nothing", wiretest.RawResponse(""), "closed", nil},
+		{"half an answer", wiretest.RawResponse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web"), "closed", nil},
 	} {
 		for name, way := range ways {
 			t.Run(tc.name+"/"+name, func(t *testing.T) {
@@ -321,11 +322,11 @@ func TestAWrongAnswerBeforeSilence(t *testing.T) {
 	for name, answer := range map[string]reqwstest.Step{
 		"no Connection": reqwstest.Accept(reqwstest.Without("Connection")),
 		"no Upgrade":    reqwstest.Accept(reqwstest.Without("Upgrade")),
-		"wrong accept":  reqwstest.Accept(reqwstest.WithAccept("no")),
+		"wrong accept":  reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept"), reqwstest.WithHeader("Sec-WebSocket-Accept", "no")),
 		"subprotocol":   reqwstest.Accept(reqwstest.WithSubprotocol("x")),
-		"extension":     reqwstest.Accept(reqwstest.WithExtensions("permessage-deflate; client_max_window_bits=10")),
-		"SSH":           reqwstest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"),
-		"TLS":           reqwstest.RawResponse("\x15\x03\x01\x00\x02\x02\x46"),
+		"extension":     reqwstest.Accept(reqwstest.WithHeader("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits=10")),
+		"SSH":           wiretest.RawResponse("SSH-2.0-OpenSSH_9.9\r\n"),
+		"TLS":           wiretest.RawResponse("\x15\x03\x01\x00\x02\x02\x46"),
 	} {
 		for wayName, way := range ways {
 			for _, own := range []bool{true, false} {

@@ -11,6 +11,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -51,7 +52,7 @@ func violations() []violation {
 		{"text that ends inside a code point", enc(reqwstest.Text("gr\xc3")), 1007, "code point", nil},
 		{"text with a surrogate", enc(reqwstest.Text("\xed\xa0\x80")), 1007, "UTF-8", nil},
 		{"text that is overlong", enc(reqwstest.Text("\xc0\xaf")), 1007, "UTF-8", nil},
-		{"fragments that are not UTF-8 together", enc(reqwstest.Fragments(2, reqwstest.Text("\xc3\xc3"))...), 1007, "UTF-8", nil},
+		{"fragments that are not UTF-8 together", enc(wiretest.Fragments(2, reqwstest.Text("\xc3\xc3"))...), 1007, "UTF-8", nil},
 		{"the first fragment is not UTF-8, the rest never comes", enc(reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("\xff")}), 1007, "UTF-8", nil},
 		{"half a frame is not UTF-8, the rest never comes", enc(reqwstest.Text("a\xffbcdef"))[:5], 1007, "UTF-8", nil},
 		{"close with one byte", enc(reqwstest.Frame{Fin: true, Op: reqwstest.OpClose, Payload: []byte{3}}), 1002, "one byte", nil},
@@ -66,7 +67,7 @@ func violations() []violation {
 		{"message above the limit", enc(reqwstest.Text("eleven char")), 1009, "10 bytes", small},
 		{"message above the default limit, by its header", raw(0x82, 127, 0, 0, 0, 0, 1, 0, 0, 1), 1009, "16777216 bytes", nil},
 		{"enormous message, by its header", raw(0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), 1009, "bytes", nil},
-		{"fragments above the limit", enc(reqwstest.Fragments(3, reqwstest.Binary("0123456789a"))...), 1009, "10 bytes", small},
+		{"fragments above the limit", enc(wiretest.Fragments(3, reqwstest.Binary("0123456789a"))...), 1009, "10 bytes", small},
 	}
 }
 
@@ -79,9 +80,9 @@ func TestProtocolErrors(t *testing.T) {
 				tidy(t)
 				is := is.New(t)
 				before := reqwstest.Encode(reqwstest.Text("before"), reqwstest.Ping("p"))
-				sends := []reqwstest.Step{reqwstest.SendRaw(before), reqwstest.ExpectPong("p"), reqwstest.SendRaw(tc.bytes)}
+				sends := []reqwstest.Step{wiretest.SendRaw(before), reqwstest.ExpectPong("p"), wiretest.SendRaw(tc.bytes)}
 				if together {
-					sends = []reqwstest.Step{reqwstest.SendRaw(append(before, tc.bytes...)), reqwstest.ExpectPong("p")}
+					sends = []reqwstest.Step{wiretest.SendRaw(append(before, tc.bytes...)), reqwstest.ExpectPong("p")}
 				}
 				steps := append([]reqwstest.Step{reqwstest.Accept()}, sends...)
 				steps = append(steps, reqwstest.ExpectCloseCode(tc.code), reqwstest.ExpectGone())
@@ -116,7 +117,7 @@ func TestProtocolErrorWhilePulling(t *testing.T) {
 	is := is.New(t)
 	srv := reqwstest.New(t, reqwstest.Script(
 		reqwstest.Accept(),
-		reqwstest.SendRaw(append(reqwstest.Encode(reqwstest.Text("before")), 0x83, 0)),
+		wiretest.SendRaw(append(reqwstest.Encode(reqwstest.Text("before")), 0x83, 0)),
 		reqwstest.ExpectCloseCode(1002),
 	))
 	resp, err := to(srv).Do(t.Context())

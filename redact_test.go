@@ -20,6 +20,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -167,8 +168,8 @@ func TestNothingSecretInErrorsAndLogs(t *testing.T) {
 		{"proxy", []Option{ProxyURL(nothing)}, []reqwstest.Option{reqwstest.DialError(syscall.ENETUNREACH)}},
 		{"proxy refuses", []Option{ProxyURL(nothing)}, []reqwstest.Option{reqwstest.Script(reqwstest.Respond(407, nil, ""))}},
 		{"no TLS", []Option{URL("wss://u:canary@example.com/?canary=canary")}, []reqwstest.Option{reqwstest.Script(reqwstest.Do(noTLS))}},
-		{"wrong accept", nil, []reqwstest.Option{reqwstest.Script(reqwstest.Accept(reqwstest.WithAccept("x")))}},
-		{"no HTTP", nil, []reqwstest.Option{reqwstest.Script(reqwstest.RawResponse("nonsense\r\n\r\n"))}},
+		{"wrong accept", nil, []reqwstest.Option{reqwstest.Script(reqwstest.Accept(reqwstest.Without("Sec-WebSocket-Accept"), reqwstest.WithHeader("Sec-WebSocket-Accept", "x")))}},
+		{"no HTTP", nil, []reqwstest.Option{reqwstest.Script(wiretest.RawResponse("nonsense\r\n\r\n"))}},
 		{"refused", []Option{HTTPErrors(RaiseErrors)}, []reqwstest.Option{reqwstest.Script(reqwstest.Refuse(401, nil, ""))}},
 		{"redirects", []Option{MaxRedirects(1)}, []reqwstest.Option{redirect("/a?canary=1"), redirect("http://u:canary@other.example/")}},
 		{"location", nil, []reqwstest.Option{redirect("http://canary:canary/%zz")}},

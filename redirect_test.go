@@ -230,11 +230,11 @@ func TestRedirectFromTLS(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			is := is.New(t)
-			scripts := []reqwstest.Option{reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, tt.to))}
+			scripts := []reqwstest.Option{reqwstest.TLS(), reqwstest.Script(reqwstest.Redirect(302, tt.to))}
 			if !tt.err {
 				scripts = append(scripts, reqwstest.Script(reqwstest.Accept()))
 			}
-			srv := reqwstest.New(t, scripts...)
+			srv := reqwstest.NewMemory(t, scripts...)
 			opts := append([]Option{URL("wss://example.com/"), DialContext(srv.DialContext), TLSConfig(srv.TLSConfig())}, tt.opts...)
 			resp, err := New(opts...).Do(t.Context())
 			if tt.err {
@@ -250,7 +250,7 @@ func TestRedirectFromTLS(t *testing.T) {
 	t.Run("to ws, trusted", func(t *testing.T) {
 		is := is.New(t)
 		open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept()))
-		srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
+		srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
 		resp, err := New(URL("wss://example.com/"), RedirectTrusted(true), Auth(Bearer("t")), TLSConfig(srv.TLSConfig()),
 			DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
 		is.NoErr(err)
@@ -265,7 +265,7 @@ func TestRedirectFromTLS(t *testing.T) {
 				answer = answer.Times(0)
 			}
 			open := reqwstest.NewMemory(t, answer)
-			srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
+			srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.Redirect(302, "http://example.com/b")))
 			resp, err := New(URL("https://example.com/"), RedirectTrusted(trusted), TLSConfig(srv.TLSConfig()),
 				DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
 			if !trusted {
@@ -280,7 +280,7 @@ func TestRedirectFromTLS(t *testing.T) {
 	t.Run("from ws to wss is another origin", func(t *testing.T) {
 		is := is.New(t)
 		open := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Redirect(301, "https://example.com/b")))
-		srv := reqwstest.New(t, reqwstest.TLS(), reqwstest.Memory(), reqwstest.Script(reqwstest.Accept()))
+		srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.Accept()))
 		resp, err := New(URL("ws://example.com/"), Auth(Bearer("t")), TLSConfig(srv.TLSConfig()),
 			DialContext(dialByPort(map[string]*reqwstest.Server{"443": srv, "80": open}))).Do(t.Context())
 		is.NoErr(err)

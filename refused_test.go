@@ -14,6 +14,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -90,7 +91,7 @@ func TestARefusalOfNoKnownLength(t *testing.T) {
 			t.Run(says+"/"+name, func(t *testing.T) {
 				tidy(t)
 				is := is.New(t)
-				answer := reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\n" + says + "\r\n\r\nno room")
+				answer := wiretest.RawResponse("HTTP/1.1 403 Forbidden\r\n" + says + "\r\n\r\nno room")
 				srv := reqwstest.New(t, reqwstest.Script(answer).Times(2))
 				err := way(t.Context(), to(srv, reqws.URL(srv.URL)))
 				var he *reqws.HTTPError
@@ -158,7 +159,7 @@ func TestARefusalWithoutEnd(t *testing.T) {
 			t.Run(name+"/"+wayName, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					is := is.New(t)
-					srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 503 Busy\r\n\r\nso busy!\n"), reqwstest.ExpectGone()).Times(2))
+					srv := reqwstest.NewMemory(t, reqwstest.Script(wiretest.RawResponse("HTTP/1.1 503 Busy\r\n\r\nso busy!\n"), reqwstest.ExpectGone()).Times(2))
 					req := to(srv, append(opts(srv), reqws.ConnectTimeout(0))...)
 					start := time.Now()
 					err := way(t.Context(), req)

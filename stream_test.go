@@ -17,6 +17,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -166,9 +167,9 @@ func TestALoneMessageIsAnsweredAtOnce(t *testing.T) {
 		whole := reqwstest.Encode(reqwstest.Text("first"), reqwstest.Text("second"))
 		srv := reqwstest.NewMemory(t, reqwstest.Script(
 			reqwstest.Accept(),
-			reqwstest.SendRaw(whole[:len(whole)-1]),
+			wiretest.SendRaw(whole[:len(whole)-1]),
 			reqwstest.ExpectText("first"),
-			reqwstest.SendRaw(whole[len(whole)-1:]),
+			wiretest.SendRaw(whole[len(whole)-1:]),
 			reqwstest.ExpectText("second"),
 			reqwstest.SendClose(1000, ""),
 			reqwstest.ExpectClose(1000, ""),
@@ -181,8 +182,8 @@ func TestALoneMessageIsAnsweredAtOnce(t *testing.T) {
 func TestFramesInAnyPieces(t *testing.T) {
 	var frames []reqwstest.Frame
 	frames = append(frames, reqwstest.Text("grüße"))
-	frames = append(frames, reqwstest.Fragments(3, reqwstest.Text("größer"))...)
-	parts := reqwstest.Fragments(2, reqwstest.Binary("12345678"))
+	frames = append(frames, wiretest.Fragments(3, reqwstest.Text("größer"))...)
+	parts := wiretest.Fragments(2, reqwstest.Binary("12345678"))
 	frames = append(frames, parts[0], reqwstest.Ping("between"), parts[1], reqwstest.Pong(""))
 	frames = append(frames, parts[2:]...)
 	frames = append(frames, reqwstest.Text(""), reqwstest.Binary(bytes.Repeat([]byte("x"), 300)), reqwstest.Ping(""))
@@ -197,7 +198,7 @@ func TestFramesInAnyPieces(t *testing.T) {
 				is := is.New(t)
 				srv := reqwstest.NewMemory(t, reqwstest.Script(
 					reqwstest.Accept(),
-					reqwstest.SendSplit(n, reqwstest.Encode(frames...)),
+					wiretest.SendSplit(n, reqwstest.Encode(frames...)),
 					reqwstest.ExpectPong("between"),
 					reqwstest.ExpectPong(""),
 					reqwstest.ExpectClose(1000, ""),
@@ -244,7 +245,7 @@ func TestLargeMessages(t *testing.T) {
 				reqwstest.Accept(),
 				reqwstest.SendBinary(big),
 				reqwstest.ExpectBinary(big),
-				reqwstest.Send(reqwstest.Fragments(100, reqwstest.Text(big))...),
+				reqwstest.Send(wiretest.Fragments(100, reqwstest.Text(big))...),
 				reqwstest.ExpectText(big),
 				reqwstest.SendClose(1000, ""),
 				reqwstest.ExpectClose(1000, ""),

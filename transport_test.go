@@ -17,6 +17,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -114,7 +115,7 @@ func TestARefusalOverATransport(t *testing.T) {
 		is := is.New(t)
 		srv := reqwstest.NewMemory(t,
 			reqwstest.Script(reqwstest.Refuse(403, nil, "no")),
-			reqwstest.Script(reqwstest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nsome"), reqwstest.Stall()),
+			reqwstest.Script(wiretest.RawResponse("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nsome"), reqwstest.Stall()),
 		)
 		req := to(srv, reqws.Transport(netHTTP(srv)), reqws.ConnectTimeout(time.Minute), reqws.HTTPErrors(reqws.ReturnErrors))
 		resp, err := req.Do(t.Context())

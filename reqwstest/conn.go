@@ -298,8 +298,10 @@ func (c *Conn) flushed() {
 	}
 }
 
-// writePieces writes p in pieces of n bytes, each in a write of its own.
-func (c *Conn) writePieces(n int, p []byte) error {
+// WritePieces writes p in pieces of n bytes, each in a write of its own. In memory each
+// waits until the client has read the one before, so that it must see all of them; TCP may join
+// them.
+func (c *Conn) WritePieces(n int, p []byte) error {
 	for len(p) > 0 {
 		piece := p[:min(n, len(p))]
 		if _, err := c.Write(piece); err != nil {

@@ -12,6 +12,13 @@
 //	))
 //	// ... run the client against srv.URL
 //
+// The ten that most tests need: [New] or [NewMemory] for the server, [Script] for a connection,
+// [Accept] or [Refuse] for the handshake, [SendText], [SendPing] and [SendClose],
+// [ExpectText], [ExpectPong] and [ExpectClose], and [EchoUntilClose] where what
+// is said does not matter. [Await] lets the test decide when the script goes on, [Do] runs
+// code of the test's own, and [NoLeaks] sees that the client has left no goroutine. After
+// the test [Server.Requests] and [Server.Conns] tell what came.
+//
 // Each Script is one connection, in the order in which they come. The test fails,
 // by itself and at its end at the latest, if an expectation was not met, if a
 // script was not played to its end, or if a connection came that no script awaits.

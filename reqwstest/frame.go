@@ -2,7 +2,6 @@ package reqwstest
 
 import (
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -87,42 +86,6 @@ func Close(code int, reason string) Frame {
 
 func whole(op Op, p []byte) Frame {
 	return Frame{Fin: true, Op: op, Payload: append([]byte{}, p...)}
-}
-
-// Fragments cuts a message into frames of at most n bytes of payload: the first
-// keeps the opcode and reserved bits, the others are continuations, the last has
-// FIN as f has it.
-func Fragments(n int, f Frame) []Frame {
-	var out []Frame
-	rest := f.Payload
-	for len(rest) > n {
-		out = append(out, Frame{RSV: f.RSV, Op: f.Op, Payload: rest[:n:n]})
-		rest, f.RSV, f.Op = rest[n:], 0, OpContinuation
-	}
-	return append(out, Frame{Fin: f.Fin, RSV: f.RSV, Op: f.Op, Payload: rest})
-}
-
-// Deflate returns the frame with its payload compressed and RSV1 set, as
-// permessage-deflate wants it (RFC 7692, section 7.2.1). The result refers to
-// nothing sent before, so that it is legal with and without context takeover.
-func Deflate(f Frame) Frame { return DeflateStream(f)[0] }
-
-// DeflateStream compresses messages with context takeover: each may refer to those
-// before it (RFC 7692, section 7.2.3.2), so that they must be sent in this order
-// and nothing compressed otherwise before them.
-func DeflateStream(frames ...Frame) []Frame {
-	var buf bytes.Buffer
-	w, _ := flate.NewWriter(&buf, flate.BestCompression) // only a bad level is an error
-	out := make([]Frame, len(frames))
-	for i, f := range frames {
-		buf.Reset()
-		w.Write(f.Payload)
-		w.Flush()
-		f.RSV |= RSV1
-		f.Payload = bytes.Clone(bytes.TrimSuffix(buf.Bytes(), []byte("\x00\x00\xff\xff")))
-		out[i] = f
-	}
-	return out
 }
 
 // String describes the frame in a few words: text "hello", close 1000 "bye".

@@ -112,20 +112,6 @@ func TestFrameString(t *testing.T) {
 	}
 }
 
-func TestFragments(t *testing.T) {
-	is := is.New(t)
-	is.Equal(Fragments(2, Text("abcde")), []Frame{
-		{Op: OpText, Payload: []byte("ab")},
-		{Op: OpContinuation, Payload: []byte("cd")},
-		{Fin: true, Op: OpContinuation, Payload: []byte("e")},
-	})
-	is.Equal(Fragments(5, Text("abcde")), []Frame{Text("abcde")})
-	is.Equal(Fragments(1, Text("")), []Frame{Text("")})
-	compressed := Fragments(3, Deflate(Text("abcdef")))
-	is.Equal(compressed[0].RSV, RSV1)
-	is.Equal(compressed[1].RSV, byte(0)) // only the first says so
-}
-
 func TestDifference(t *testing.T) {
 	is := is.New(t)
 	long := strings.Repeat("x", 50)

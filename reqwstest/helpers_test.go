@@ -1,4 +1,4 @@
-package reqwstest
+package reqwstest_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	. "github.com/reqws/reqws/reqwstest"
 )
 
 // recorder is a TB that keeps what it is told.
@@ -114,14 +116,14 @@ func (p *peer) send(frames ...Frame) {
 	p.t.Helper()
 	var b []byte
 	for _, f := range frames {
-		b = append(b, Encode(masked(f))...)
+		b = append(b, Encode(Masked(f))...)
 	}
 	p.raw(string(b))
 }
 
 // next reads a frame and shows it, or the error.
 func (p *peer) next() string {
-	f, err := readFrame(p.r)
+	f, err := ReadFrame(p.r)
 	if err != nil {
 		return err.Error()
 	}

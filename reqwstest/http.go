@@ -149,7 +149,8 @@ type answer struct {
 	pieces int
 }
 
-// WithHeader adds a header to the 101.
+// WithHeader adds a header to the 101. If it is a Sec-WebSocket-Extensions with
+// permessage-deflate, what the client sends is inflated as the parameters say.
 func WithHeader(name, value string) AcceptOption {
 	return func(a *answer) { a.header = append(a.header, [2]string{name, value}) }
 }
@@ -170,27 +171,12 @@ func Without(name string) AcceptOption {
 // WithSubprotocol chooses a subprotocol, offered or not.
 func WithSubprotocol(name string) AcceptOption { return WithHeader("Sec-WebSocket-Protocol", name) }
 
-// WithExtensions names extensions, offered or not. If permessage-deflate is one,
-// what the client sends is inflated as the parameters say.
-func WithExtensions(list string) AcceptOption { return WithHeader("Sec-WebSocket-Extensions", list) }
-
-// WithAccept puts value in place of the right Sec-WebSocket-Accept.
-func WithAccept(value string) AcceptOption {
-	return func(a *answer) {
-		Without("Sec-WebSocket-Accept")(a)
-		WithHeader("Sec-WebSocket-Accept", value)(a)
-	}
-}
-
 // WithFrames sends frames in the same write as the 101.
-func WithFrames(frames ...Frame) AcceptOption { return WithRaw(Encode(frames...)) }
-
-// WithRaw sends bytes in the same write as the 101, after it.
-func WithRaw[P ~string | ~[]byte](p P) AcceptOption {
-	return func(a *answer) { a.after = append(a.after, p...) }
+func WithFrames(frames ...Frame) AcceptOption {
+	return func(a *answer) { a.after = append(a.after, Encode(frames...)...) }
 }
 
-// InPieces cuts the answer into pieces of n bytes, as SendSplit does.
+// InPieces cuts the answer into pieces of n bytes, as Conn.WritePieces does.
 func InPieces(n int) AcceptOption { return func(a *answer) { a.pieces = n } }
 
 // Accept reads an opening handshake, holds it to RFC 6455, section 4.1, and
@@ -226,7 +212,7 @@ func (c *Conn) accept(options []AcceptOption) error {
 	c.inside = true
 	whole := append([]byte(head+"\r\n"), a.after...)
 	if a.pieces > 0 {
-		return c.writePieces(a.pieces, whole)
+		return c.WritePieces(a.pieces, whole)
 	}
 	_, err = c.Write(whole)
 	return err
@@ -342,15 +328,4 @@ func RespondChunks(chunks ...string) Step {
 		}
 		return nil
 	}, "RespondChunks(%d chunks)", len(chunks))
-}
-
-// RawResponse reads a request of any kind and answers with exactly these bytes.
-func RawResponse[P ~string | ~[]byte](p P) Step {
-	return step(func(c *Conn) error {
-		if _, err := c.ReadRequest(); err != nil {
-			return err
-		}
-		_, err := c.Write([]byte(p))
-		return err
-	}, "RawResponse(%s)", quote(p))
 }

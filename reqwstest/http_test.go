@@ -1,4 +1,4 @@
-package reqwstest
+package reqwstest_test
 
 import (
 	"io"
@@ -8,6 +8,9 @@ import (
 	"testing/synctest"
 
 	"github.com/matryer/is"
+
+	. "github.com/reqws/reqws/internal/wiretest"
+	. "github.com/reqws/reqws/reqwstest"
 )
 
 func TestAccept(t *testing.T) {
@@ -19,11 +22,11 @@ func TestAccept(t *testing.T) {
 		after   string
 	}{
 		{"plain", nil, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {rightAccept}}, ""},
-		{"extras", []AcceptOption{WithHeader("X-A", "1"), WithHeader("X-A", "2"), WithSubprotocol("chat"), WithExtensions("foo")},
+		{"extras", []AcceptOption{WithHeader("X-A", "1"), WithHeader("X-A", "2"), WithSubprotocol("chat"), WithHeader("Sec-WebSocket-Extensions", "foo")},
 			http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {rightAccept}, "X-A": {"1", "2"}, "Sec-Websocket-Protocol": {"chat"}, "Sec-Websocket-Extensions": {"foo"}}, ""},
-		{"wrong accept", []AcceptOption{WithAccept("no")}, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {"no"}}, ""},
+		{"wrong accept", []AcceptOption{Without("Sec-WebSocket-Accept"), WithHeader("Sec-WebSocket-Accept", "no")}, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {"no"}}, ""},
 		{"headers missing", []AcceptOption{Without("upgrade"), Without("Sec-WebSocket-Accept")}, http.Header{"Connection": {"Upgrade"}}, ""},
-		{"frames in the same write", []AcceptOption{WithFrames(Text("a"), Ping("")), WithRaw("\x81")}, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {rightAccept}}, "\x81\x01a\x89\x00\x81"},
+		{"frames in the same write", []AcceptOption{WithFrames(Text("a"), Ping(""))}, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {rightAccept}}, "\x81\x01a\x89\x00"},
 		{"in pieces", []AcceptOption{InPieces(3), WithFrames(Text("a"))}, http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {rightAccept}}, "\x81\x01a"},
 	} {
 		for way, options := range ways {

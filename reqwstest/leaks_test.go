@@ -1,4 +1,4 @@
-package reqwstest
+package reqwstest_test
 
 import (
 	"net"
@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 
 	"github.com/matryer/is"
+
+	. "github.com/reqws/reqws/reqwstest"
 )
 
 func TestNoLeaksFindsGoroutines(t *testing.T) {
@@ -38,8 +40,8 @@ func TestNoLeaksFindsGoroutines(t *testing.T) {
 func TestNoLeaksLooksAtPackagesGiven(t *testing.T) {
 	is := is.New(t)
 	var left []string
-	for stack := range map[string]bool{"goroutine 1\nnet/http.f()": true, "goroutine 2\n" + module + ".f()": true, "goroutine 3\nfoo.f()": true} {
-		if mentions(stack, []string{module, "net/http"}) {
+	for stack := range map[string]bool{"goroutine 1\nnet/http.f()": true, "goroutine 2\n" + Module + ".f()": true, "goroutine 3\nfoo.f()": true} {
+		if Mentions(stack, []string{Module, "net/http"}) {
 			left = append(left, stack)
 		}
 	}

@@ -131,24 +131,3 @@ func TestInflate(t *testing.T) {
 		})
 	}
 }
-
-func TestDeflate(t *testing.T) {
-	is := is.New(t)
-	texts := []string{"Hello, hello, hello", "", "Hello, hello, hello", strings.Repeat("0123456789", 10000)}
-	fresh, stream := rules{deflate: true, noTakeover: true}, rules{deflate: true}
-	var all []Frame
-	for _, text := range texts {
-		f := Deflate(Text(text))
-		is.Equal(f.RSV, RSV1)
-		m, err := fresh.frame(masked(f))
-		is.NoErr(err)
-		is.Equal(string(m.payload), text)
-		all = append(all, Text(text))
-	}
-	for i, f := range DeflateStream(all...) {
-		m, err := stream.frame(masked(f))
-		is.NoErr(err)
-		is.Equal(string(m.payload), texts[i])
-	}
-	is.True(len(DeflateStream(all...)[2].Payload) < len(Deflate(all[2]).Payload)) // it refers to the first
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strings"
 )
 
 // ConnScript is what happens on one connection. Script and DialError make one.
@@ -83,7 +84,9 @@ var ownDir = func() string {
 	return filepath.Dir(file)
 }()
 
+// ownFile tells the files of this package, and of wiretest, which makes steps as this does.
 func ownFile(file string) bool {
-	name := filepath.Base(file)
-	return filepath.Dir(file) == ownDir && !(len(name) > 8 && name[len(name)-8:] == "_test.go")
+	dir := filepath.Dir(file)
+	own := dir == ownDir || dir == filepath.Join(filepath.Dir(ownDir), "internal", "wiretest")
+	return own && !strings.HasSuffix(file, "_test.go")
 }

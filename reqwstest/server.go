@@ -64,10 +64,6 @@ type setting func(*Server)
 
 func (f setting) apply(s *Server) { f(s) }
 
-// Memory makes a server in memory: it is reached by Server.DialContext only, and
-// works in testing/synctest bubbles.
-func Memory() Option { return setting(func(s *Server) { s.inMemory = true }) }
-
 // TLS makes a wss:// server. Server.TLSConfig is the client's side.
 func TLS() Option { return setting(func(s *Server) { s.tls = true }) }
 
@@ -119,11 +115,14 @@ func NewTLS(tb TB, options ...Option) *Server {
 	return New(tb, append([]Option{TLS()}, options...)...)
 }
 
-// NewMemory is New with Memory.
+// NewMemory starts a server in memory: it is reached by Server.DialContext only, and
+// works in testing/synctest bubbles.
 func NewMemory(tb TB, options ...Option) *Server {
 	tb.Helper()
-	return New(tb, append([]Option{Memory()}, options...)...)
+	return New(tb, append([]Option{memory()}, options...)...)
 }
+
+func memory() Option { return setting(func(s *Server) { s.inMemory = true }) }
 
 func (s *Server) serverTLS() *tls.Config {
 	c := &tls.Config{Certificates: []tls.Certificate{theAuthority().server}, NextProtos: s.alpn}

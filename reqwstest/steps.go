@@ -36,21 +36,6 @@ func send(f Frame) Step {
 	return step(func(c *Conn) error { return c.WriteFrame(f) }, "%s", call("Send", f))
 }
 
-// SendRaw sends bytes as they are, in one write.
-func SendRaw[P ~string | ~[]byte](p P) Step {
-	return step(func(c *Conn) error {
-		_, err := c.Write([]byte(p))
-		return err
-	}, "SendRaw(%s)", quote(p))
-}
-
-// SendSplit sends bytes in pieces of n, each in a write of its own. In memory each
-// piece waits until the client has read the one before, so that it must see all of
-// them; TCP may join them.
-func SendSplit[P ~string | ~[]byte](n int, p P) Step {
-	return step(func(c *Conn) error { return c.writePieces(max(n, 1), []byte(p)) }, "SendSplit(%d, %s)", n, quote(p))
-}
-
 // ExpectText expects a text message next, in one frame or in fragments, with
 // exactly this text. A control frame in between is not what was expected.
 func ExpectText[P ~string | ~[]byte](p P) Step { return expect(message{OpText, []byte(p)}) }
@@ -108,20 +93,6 @@ func ExpectCloseCode(code int) Step {
 	}, "ExpectCloseCode(%d)", code)
 }
 
-// ExpectOp expects a message or control frame of this kind next, whatever it holds.
-func ExpectOp(op Op) Step {
-	return step(func(c *Conn) error {
-		got, err := c.readMessage()
-		if err != nil {
-			return wanted(op, err)
-		}
-		if got.op != op {
-			return fmt.Errorf("want %v, got %v", op, got)
-		}
-		return nil
-	}, "ExpectOp(%v)", op)
-}
-
 // ExpectFrames expects exactly these frames next, in this order: FIN, reserved
 // bits, opcode and unmasked payload as they are on the wire.
 func ExpectFrames(frames ...Frame) Step {
@@ -138,22 +109,6 @@ func ExpectFrames(frames ...Frame) Step {
 		}
 		return nil
 	}, "ExpectFrames(%s)", list(frames))
-}
-
-// ExpectRaw expects exactly these bytes next, in any number of pieces: for what is
-// not WebSocket, such as SOCKS.
-func ExpectRaw[P ~string | ~[]byte](p P) Step {
-	return step(func(c *Conn) error {
-		got := make([]byte, len(p))
-		n, err := io.ReadFull(c.r, got)
-		if err != nil {
-			return fmt.Errorf("want %s, got %s and then: %w", quote(p), quote(got[:n]), err)
-		}
-		if !bytes.Equal(got, []byte(p)) {
-			return fmt.Errorf("want %s, got %s%s", quote(p), quote(got), difference(got, []byte(p)))
-		}
-		return nil
-	}, "ExpectRaw(%s)", quote(p))
 }
 
 // AnswerPing expects a ping next, whatever it holds, and answers it.
@@ -272,9 +227,6 @@ func EchoUntilClose() Step {
 	}, "EchoUntilClose")
 }
 
-// HalfClose sends a FIN; later steps can still read.
-func HalfClose() Step { return step((*Conn).CloseWrite, "HalfClose") }
-
 // Drop closes the connection without a close frame, and without close_notify. On
 // TCP, if the client's bytes were left unread, the system makes a reset of it;
 // to be sure of an EOF let the script end instead, or use HalfClose.
@@ -326,6 +278,9 @@ func Await[T any](ch <-chan T) Step {
 // Do runs any code. An error fails the script. What f waits for should end with
 // Conn.Context.
 func Do(f func(*Conn) error) Step { return step(f, "Do") }
+
+// Named is Do with a name for failure reports.
+func Named(name string, f func(*Conn) error) Step { return step(f, "%s", name) }
 
 // call writes a step as it stands in the test: SendClose(1000, "bye").
 func call(verb string, f Frame) string {

@@ -21,6 +21,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -203,7 +204,7 @@ func TestHTTPSProxy(t *testing.T) {
 				_, err := c.ReadRequest()
 				return err
 			}),
-			reqwstest.SendRaw([]byte("HTTP/1.1 200 OK\r\n\r\n")), reqwstest.Accept(), reqwstest.EchoUntilClose()))
+			wiretest.SendRaw([]byte("HTTP/1.1 200 OK\r\n\r\n")), reqwstest.Accept(), reqwstest.EchoUntilClose()))
 		config := srv.TLSConfig()
 		config.ServerName = "not.the.proxy"
 		config.VerifyConnection = func(tls.ConnectionState) error { return errors.New("a pin of the server's") }
@@ -222,7 +223,7 @@ func TestHTTPSProxy(t *testing.T) {
 				_, err := c.ReadRequest()
 				return err
 			}),
-			reqwstest.SendRaw([]byte("HTTP/1.1 200 OK\r\n\r\n")),
+			wiretest.SendRaw([]byte("HTTP/1.1 200 OK\r\n\r\n")),
 			reqwstest.Do(func(c *reqwstest.Conn) error {
 				g.join(c, c)
 				return nil

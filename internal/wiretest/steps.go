@@ -1,0 +1,67 @@
+// Package wiretest adds to reqwstest what only a WebSocket library's own tests need: bytes that are
+// no frames, and frames that few servers send.
+package wiretest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/reqws/reqws/reqwstest"
+)
+
+// SendRaw sends bytes as they are, in one write.
+func SendRaw[P ~string | ~[]byte](p P) reqwstest.Step {
+	return reqwstest.Named(fmt.Sprintf("SendRaw(%s)", quote(p)), func(c *reqwstest.Conn) error {
+		_, err := c.Write([]byte(p))
+		return err
+	})
+}
+
+// SendSplit sends bytes in pieces of n, each in a write of its own. In memory each
+// piece waits until the client has read the one before, so that it must see all of
+// them; TCP may join them.
+func SendSplit[P ~string | ~[]byte](n int, p P) reqwstest.Step {
+	return reqwstest.Named(fmt.Sprintf("SendSplit(%d, %s)", n, quote(p)), func(c *reqwstest.Conn) error {
+		return c.WritePieces(max(n, 1), []byte(p))
+	})
+}
+
+// ExpectRaw expects exactly these bytes next, in any number of pieces: for what is
+// not WebSocket, such as SOCKS.
+func ExpectRaw[P ~string | ~[]byte](p P) reqwstest.Step {
+	return reqwstest.Named(fmt.Sprintf("ExpectRaw(%s)", quote(p)), func(c *reqwstest.Conn) error {
+		got := make([]byte, len(p))
+		n, err := io.ReadFull(c, got)
+		if err != nil {
+			return fmt.Errorf("want %s, got %s and then: %w", quote(p), quote(got[:n]), err)
+		}
+		if !bytes.Equal(got, []byte(p)) {
+			return fmt.Errorf("want %s, got %s", quote(p), quote(got))
+		}
+		return nil
+	})
+}
+
+// RawResponse reads a request of any kind and answers with exactly these bytes.
+func RawResponse[P ~string | ~[]byte](p P) reqwstest.Step {
+	return reqwstest.Named(fmt.Sprintf("RawResponse(%s)", quote(p)), func(c *reqwstest.Conn) error {
+		if _, err := c.ReadRequest(); err != nil {
+			return err
+		}
+		_, err := c.Write([]byte(p))
+		return err
+	})
+}
+
+// HalfClose sends a FIN; later steps can still read.
+func HalfClose() reqwstest.Step { return reqwstest.Named("HalfClose", (*reqwstest.Conn).CloseWrite) }
+
+// quote shows bytes in a failure report, cut to a readable length.
+func quote[P ~string | ~[]byte](p P) string {
+	const most = 80
+	if len(p) <= most {
+		return fmt.Sprintf("%q", string(p))
+	}
+	return fmt.Sprintf("%q... (%d bytes)", string(p[:most]), len(p))
+}

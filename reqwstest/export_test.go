@@ -1,0 +1,15 @@
+package reqwstest
+
+// For the tests of what the package does from outside.
+var (
+	ReadFrame = readFrame
+	Masked    = masked
+	Memory    = memory
+	Mentions  = mentions
+)
+
+const Module = module
+
+func (c *Conn) Handshake() error { return c.tls.Handshake() }
+
+func (s Step) At() string { return s.at }
