@@ -25,7 +25,7 @@ func authenticate(auth Step) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		given := next
 		if auth != nil {
-			given = wrap("auth", auth, next)
+			given = applyStep("auth", auth, next)
 		}
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
@@ -45,13 +45,13 @@ func userinfo(u *url.Userinfo) Step {
 	return Basic(u.Username(), password)
 }
 
-// wrap applies a step that may be anyone's: one that returns nothing fails the
+// applyStep applies a step that may be anyone's: one that returns nothing fails the
 // request, in the phase given, in place of panicking, and so does one that answers
 // nothing.
-func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
+func applyStep(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	if rt := s(next); !isNil(rt) {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			req, err := whole(req)
+			req, err := completed(req)
 			if err != nil {
 				return nil, fail(phase, nil, err)
 			}
@@ -67,8 +67,8 @@ func wrap(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// whole makes up for what a step may have left out of the request that it hands on.
-func whole(req *http.Request) (*http.Request, error) {
+// completed makes up for what a step may have left out of the request that it hands on.
+func completed(req *http.Request) (*http.Request, error) {
 	if req == nil || req.URL == nil {
 		return nil, errors.New("a step handed on a request without a URL")
 	}
@@ -84,7 +84,7 @@ func whole(req *http.Request) (*http.Request, error) {
 func authorization(value func(*http.Request) (string, error)) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			req, err := whole(req)
+			req, err := completed(req)
 			if err != nil {
 				return nil, fail("auth", nil, err)
 			}
@@ -171,7 +171,7 @@ func AuthFunc(f func(context.Context) (Step, error)) Step {
 			if s == nil {
 				return next.RoundTrip(req)
 			}
-			return wrap("auth", s, next).RoundTrip(req)
+			return applyStep("auth", s, next).RoundTrip(req)
 		})
 	}
 }

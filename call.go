@@ -22,17 +22,19 @@ func (s *stream) callOnOpen(onOpen func(*Response) Directive) Directive {
 	return d
 }
 
-// mark says on the stack whose handler is running. It is an array, since those are passed
+// stackMark says on the stack whose handler is running. It is an array, since those are passed
 // in memory, where a trace of the stack shows them as they are.
-type mark [2]uintptr
+type stackMark [2]uintptr
 
-func (s *stream) mark() mark { return mark{uintptr(unsafe.Pointer(s)), 0x72657177} } // "reqw"
-
-//go:noinline
-func (s *stream) runHandler(in Event, _ mark) Directive { return s.handler(in, s.resp) }
+func (s *stream) mark() stackMark { return stackMark{uintptr(unsafe.Pointer(s)), 0x72657177} } // "reqw"
 
 //go:noinline
-func (s *stream) runOnOpen(onOpen func(*Response) Directive, _ mark) Directive { return onOpen(s.resp) }
+func (s *stream) runHandler(in Event, _ stackMark) Directive { return s.handler(in, s.resp) }
+
+//go:noinline
+func (s *stream) runOnOpen(onOpen func(*Response) Directive, _ stackMark) Directive {
+	return onOpen(s.resp)
+}
 
 // insideHandler reports whether the caller was called by the handler of this stream that is
 // running: then it stands on the loop's own stack, and must not wait for the loop. It reads

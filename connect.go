@@ -87,7 +87,7 @@ func refusedByProxy(connect *http.Request, resp *http.Response, body []byte) err
 // user's own server: where a redirect leads to another one, the URL's host counts.
 func (c *connectConfig) serverOf(h *hop) dial.Server {
 	s := dial.Server{Foreign: h.foreign}
-	if !h.elsewhere {
+	if !h.crossOrigin {
 		s.Name = host.Unbracketed(c.hostname)
 	}
 	return s

@@ -89,8 +89,8 @@ func TestServerOfAHop(t *testing.T) {
 		{"", hop{}, dial.Server{}},
 		{"b.example.com", hop{}, dial.Server{Name: "b.example.com"}},
 		{"[::1]", hop{}, dial.Server{Name: "::1"}},
-		{"b.example.com", hop{elsewhere: true}, dial.Server{}},
-		{"b.example.com", hop{elsewhere: true, foreign: true}, dial.Server{Foreign: true}},
+		{"b.example.com", hop{crossOrigin: true}, dial.Server{}},
+		{"b.example.com", hop{crossOrigin: true, foreign: true}, dial.Server{Foreign: true}},
 		{"b.example.com", hop{foreign: true}, dial.Server{Name: "b.example.com", Foreign: true}},
 	} {
 		c := connectConfig{hostname: tt.hostname}

@@ -82,8 +82,8 @@ func explainViolation(err error) (websocket.StatusCode, error) {
 	return websocket.StatusInternalError, fmt.Errorf("the handler's reply cannot be sent: %w", err)
 }
 
-// giveUp ends the stream since its ctx has ended.
-func (s *stream) giveUp() { s.link.abandon(s.lifeError()) }
+// ctxEnded ends the stream since its ctx has ended.
+func (s *stream) ctxEnded() { s.link.abandon(s.lifeError()) }
 
 // lifeError is why the ctx of the stream has ended, or nil while it has not.
 func (s *stream) lifeError() error {

@@ -79,7 +79,7 @@ const userAgent = "reqws"
 
 // setHeaders is the step that puts the user's headers on each hop, under their
 // canonical names: steps and net/http look for them there. The spelling that the
-// user gave them comes last, see [spell].
+// user gave them comes last, see [keepSpelling].
 func setHeaders(c headerConfig, body *requestBody, hostname string) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
@@ -99,7 +99,7 @@ func setHeaders(c headerConfig, body *requestBody, hostname string) Step {
 				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
 			}
 			if h.foreign {
-				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !isForAnyone(name) })
+				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !mayCrossOrigins(name) })
 			}
 			c.protocols.offer(req, h)
 			noteAttempt(req)
@@ -114,7 +114,7 @@ func setHost(req *http.Request, h *hop, hostname string) {
 	given := req.Header["Host"]
 	delete(req.Header, "Host")
 	switch {
-	case h.elsewhere:
+	case h.crossOrigin:
 		req.Host = ""
 	case len(given) > 0:
 		req.Host = given[0]
@@ -130,24 +130,24 @@ func isOfBody(name string) bool {
 	return strings.HasPrefix(name, "Content-") || slices.Contains([]string{"Digest", "Expect", "Repr-Digest", "Trailer"}, name)
 }
 
-// isForAnyone tells the headers that another origin may see, too: they tell what
+// mayCrossOrigins tells the headers that another origin may see, too: they tell what
 // the client can do and wants, not who the user is. The comment of
 // [RedirectTrusted] lists them.
-func isForAnyone(name string) bool {
+func mayCrossOrigins(name string) bool {
 	return slices.Contains([]string{
 		"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control",
 		"Content-Encoding", "Content-Language", "Content-Type", "Origin", "Pragma", "Sec-Websocket-Protocol", "User-Agent",
 	}, http.CanonicalHeaderKey(name))
 }
 
-// spell is the step that gives headers the spelling that [Headers] has, for
+// keepSpelling is the step that gives headers the spelling that [Headers] has, for
 // servers to which that matters. What another step has put in place of the user's value
 // keeps the canonical name, and so do those that net/http looks for itself, since it
 // would send a value of its own besides.
-func spell(fields http.Header) Step {
+func keepSpelling(fields http.Header) Step {
 	var spelled []string
 	for written := range fields {
-		if name := http.CanonicalHeaderKey(written); name != written && !keepsName(name) {
+		if name := http.CanonicalHeaderKey(written); name != written && !keepsCanonicalName(name) {
 			spelled = append(spelled, written)
 		}
 	}
@@ -169,7 +169,7 @@ func spell(fields http.Header) Step {
 	}
 }
 
-func keepsName(name string) bool {
+func keepsCanonicalName(name string) bool {
 	return strings.HasPrefix(name, "Sec-Websocket-") || slices.Contains(readByNetHTTP, name)
 }
 

@@ -199,7 +199,7 @@ func (l *link) readsOn(err error) (parked, again bool) {
 		l.stayAwake()
 		return false, err == conn.ErrNothingYet || errors.Is(err, os.ErrDeadlineExceeded) && l.patience > 0
 	}
-	return l.quiet(err)
+	return l.idle(err)
 }
 
 // discards reports whether what arrives is for nobody any more: the link is being closed from

@@ -62,14 +62,14 @@ func RedirectLogLevel(l slog.Level) Option {
 // hop is one request in a chain of redirects. It goes with the context of the
 // request, and says to the steps behind what they may send.
 type hop struct {
-	n         int // 0 is the request itself; resolveURL fills in its method, url, origin and user
-	method    string
-	url       *url.URL      // where it goes
-	origin    *url.URL      // where hop 0 went
-	user      *url.Userinfo // of the user's URL
-	elsewhere bool          // it goes to another origin than hop 0
-	foreign   bool          // it is not to get credentials
-	bodiless  bool          // a redirect has made a GET without a body of it
+	n           int // 0 is the request itself; resolveURL fills in its method, url, origin and user
+	method      string
+	url         *url.URL      // where it goes
+	origin      *url.URL      // where hop 0 went
+	user        *url.Userinfo // of the user's URL
+	crossOrigin bool          // it goes to another origin than hop 0
+	foreign     bool          // it is not to get credentials
+	bodiless    bool          // a redirect has made a GET without a body of it
 }
 
 type hopKey struct{}
@@ -140,18 +140,18 @@ func (c *redirectConfig) follow(h *hop, resp *http.Response) (*hop, error) {
 	if isTLS(h.url) && !isTLS(u) && !c.trusted {
 		return nil, fmt.Errorf("it leads from %s to %s, to %s, which RedirectTrusted alone permits", h.url.Scheme, u.Scheme, failure.SafeURL(u))
 	}
-	elsewhere := origin(u) != origin(h.origin)
+	crossOrigin := origin(u) != origin(h.origin)
 	method := redirectedMethod(resp.StatusCode, h.method)
 	return &hop{
-		n:         h.n + 1,
-		method:    method,
-		url:       u,
-		origin:    h.origin,
-		user:      h.user,
-		elsewhere: elsewhere,
+		n:           h.n + 1,
+		method:      method,
+		url:         u,
+		origin:      h.origin,
+		user:        h.user,
+		crossOrigin: crossOrigin,
 		// Credentials that were left behind stay behind, also on the way back:
 		// whoever is in between has chosen the URL. net/http and browsers do so too.
-		foreign:  h.foreign || elsewhere && !c.trusted,
+		foreign:  h.foreign || crossOrigin && !c.trusted,
 		bodiless: h.bodiless || method != h.method || resp.StatusCode == http.StatusSeeOther,
 	}, nil
 }

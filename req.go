@@ -88,12 +88,12 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 		c.steps,
 		[]Step{
 			sign(c.sigV4),
-			spell(c.header.fields),
+			keepSpelling(c.header.fields),
 		},
 	)
 	var rt http.RoundTripper = handshake
 	for i := len(steps) - 1; i >= 0; i-- {
-		rt = wrap("request", steps[i], rt)
+		rt = applyStep("request", steps[i], rt)
 	}
 	return rt
 }

@@ -228,7 +228,7 @@ func newStream(ctx context.Context, into intoConfig, a *answer, life lifeConfig,
 		s.link.open(a.open, into.maxMessage, life.writeTimeout)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
-		s.unwatch = context.AfterFunc(ctx, s.giveUp)
+		s.unwatch = context.AfterFunc(ctx, s.ctxEnded)
 	}
 	return s
 }

@@ -82,10 +82,10 @@ func (l *link) setBusy(busy bool) {
 	l.readUntil(until)
 }
 
-// quiet is asked when a read failed: did it only because there is nothing to read
+// idle is asked when a read failed: did it only because there is nothing to read
 // now? Then the link has been parked, and its loop must return at once and touch it no
 // more, or it has to read again.
-func (l *link) quiet(err error) (parked, again bool) {
+func (l *link) idle(err error) (parked, again bool) {
 	switch {
 	case !l.parks:
 		return false, false

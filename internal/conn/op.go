@@ -16,12 +16,12 @@ type Op struct {
 	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
 
-	state     sendState
-	lead      bool // to write is up to the one who waits for this op
-	orphan    bool // nobody waits for it
-	watched   bool // the owner reads on while it waits
-	replies   bool // of the loop's own
-	cancelled bool // its ctx ended while it was in flight
+	state      sendState
+	lead       bool // to write is up to the one who waits for this op
+	unattended bool // nobody waits for it
+	watched    bool // the owner reads on while it waits
+	replies    bool // of the loop's own
+	cancelled  bool // its ctx ended while it was in flight
 
 	frame   int // the frame that is to be encoded next,
 	off     int // from this byte of its payload on; 0: its header comes first
@@ -92,7 +92,7 @@ func (op *Op) size() int {
 func (op *Op) done(err error) {
 	op.state, op.err = sendDone, err
 	switch {
-	case op.orphan:
+	case op.unattended:
 		op.free()
 	case !op.lead: // else it is who leads that finds out
 		op.wake <- true

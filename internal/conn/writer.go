@@ -168,25 +168,25 @@ func (w *Writer) Pong(pongs []wire.Frame) {
 		return
 	}
 	if w.busy {
-		w.keepPong(pongs[len(pongs)-1].Data)
+		w.queuePong(pongs[len(pongs)-1].Data)
 		w.mu.Unlock()
 		return
 	}
 	w.busy = true
 	op := opPool.Get().(*Op)
 	op.frames = pongs
-	w.writeOrphan(op)
+	w.writeUnattended(op)
 }
 
-// keepPong queues a pong, in place of one that is still waiting. mu is held.
-func (w *Writer) keepPong(payload []byte) {
+// queuePong queues a pong, in place of one that is still waiting. mu is held.
+func (w *Writer) queuePong(payload []byte) {
 	if w.pong != nil {
 		f := &w.pong.own[0]
 		f.Data = append(f.Data[:0], payload...)
 		return
 	}
 	op := newOp([]wire.Frame{{Op: wire.OpPong, Data: bytes.Clone(payload)}})
-	op.ctx, op.orphan = context.Background(), true
+	op.ctx, op.unattended = context.Background(), true
 	w.pong = op
 	w.unshift(op)
 }
@@ -200,7 +200,7 @@ func (w *Writer) Farewell(code uint16) {
 		return
 	}
 	w.busy, w.shut = true, true
-	w.writeOrphan(newOp([]wire.Frame{{Op: wire.OpClose, Code: int(code)}}))
+	w.writeUnattended(newOp([]wire.Frame{{Op: wire.OpClose, Code: int(code)}}))
 	w.AwaitIdle(FarewellTime)
 }
 
@@ -208,9 +208,9 @@ func (w *Writer) Farewell(code uint16) {
 // hold that up.
 const FarewellTime = 100 * time.Millisecond
 
-// writeOrphan leads for an op that nobody waits for, as far as the connection takes
+// writeUnattended leads for an op that nobody waits for, as far as the connection takes
 // it. mu is held, and given up.
-func (w *Writer) writeOrphan(op *Op) {
+func (w *Writer) writeUnattended(op *Op) {
 	op.ctx, op.lead = context.Background(), true
 	w.push(op)
 	blocked := false
@@ -224,10 +224,10 @@ func (w *Writer) writeOrphan(op *Op) {
 		// The payloads of what is not encoded yet are only lent for now.
 		last := &op.frames[len(op.frames)-1]
 		op.frames = op.frames[:op.frame]
-		w.keepPong(last.Data)
+		w.queuePong(last.Data)
 		fallthrough
 	default:
-		op.lead, op.orphan = false, true
+		op.lead, op.unattended = false, true
 	}
 	if blocked {
 		go w.flush()
@@ -378,7 +378,7 @@ func (w *Writer) handOver() {
 		w.rest()
 	case next == nil || w.quitting:
 		w.rest()
-	case next.orphan:
+	case next.unattended:
 		w.load()
 		go w.flush()
 	default:
