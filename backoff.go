@@ -142,7 +142,7 @@ func noteAttempt(req *http.Request) {
 
 // retry is the step around all others but those of [UseOuter]: it runs them again
 // where a failure may pass.
-func retry(c retryConfig, method string, logs logConfig) Step {
+func retry(c *retryConfig, method string, logs *logConfig) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			ctx := req.Context()

@@ -80,7 +80,7 @@ const userAgent = "reqws"
 // setHeaders is the step that puts the user's headers on each hop, under their
 // canonical names: steps and net/http look for them there. The spelling that the
 // user gave them comes last, see [keepSpelling].
-func setHeaders(c headerConfig, body *requestBody, hostname string) Step {
+func setHeaders(c *headerConfig, body *requestBody, hostname string) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())

@@ -12,7 +12,7 @@ type logConfig struct {
 }
 
 // logger returns where to, or nil where nothing is to be logged.
-func (l logConfig) logger() *slog.Logger {
+func (l *logConfig) logger() *slog.Logger {
 	if l.off {
 		return nil
 	}

@@ -92,7 +92,7 @@ func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
 // All steps behind it run again on each hop.
-func followRedirects(c redirectConfig, logs logConfig) Step {
+func followRedirects(c *redirectConfig, logs *logConfig) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := &hop{}

@@ -78,10 +78,10 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 	steps := slices.Concat(
 		c.outerSteps,
 		[]Step{
-			retry(c.retry, c.plain.method, c.logs),
-			followRedirects(c.redirect, c.logs),
-			resolveURL(c.target, c.plain.method),
-			setHeaders(c.header, c.plain.body, c.connect.hostname),
+			retry(&c.retry, c.plain.method, &c.logs),
+			followRedirects(&c.redirect, &c.logs),
+			resolveURL(&c.target, c.plain.method),
+			setHeaders(&c.header, c.plain.body, c.connect.hostname),
 			cookies(c.jar),
 			authenticate(c.auth),
 		},

@@ -135,7 +135,7 @@ func PathParamsStyle(s PathStyle) Option {
 // resolveURL is the step that gives the request its URL: base, path parameters
 // and parameters put together, anew on each attempt. A redirect has its URL
 // already.
-func resolveURL(t targetConfig, method string) Step {
+func resolveURL(t *targetConfig, method string) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := hopOf(req.Context())
