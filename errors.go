@@ -51,6 +51,11 @@ func HTTPErrors(m HTTPErrorMode) Option {
 	}, func(c *config, m HTTPErrorMode) { c.httpErrors = m })
 }
 
+// raises reports whether Do makes an error of an error status.
+func (m HTTPErrorMode) raises(webSocket bool) bool {
+	return m == RaiseErrors || m == 0 && webSocket
+}
+
 // HTTPError is an HTTP answer as an error: a refused handshake, or a plain HTTP
 // status of 400 and above. Its text has the first two lines of the body, at most
 // 200 bytes and printable; what the request had of credentials is taken out of them.

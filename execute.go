@@ -36,7 +36,7 @@ func (c *config) runSteps(ctx context.Context) (*answer, error) {
 	}
 	httpResp, err := answerOf(c.chain(o), req)
 	if err != nil {
-		return nil, fail("request", c.destination(), err)
+		return nil, fail("request", c.target.destination(), err)
 	}
 	a, err := c.answer(httpResp)
 	if err != nil {
@@ -95,15 +95,6 @@ func (c *config) answer(httpResp *http.Response) (*answer, error) {
 	return a, nil
 }
 
-// destination is the URL that the options come to, nil if they come to none.
-func (c *config) destination() *url.URL {
-	u, _, err := c.target.resolve()
-	if err != nil {
-		return nil
-	}
-	return u
-}
-
 // refuse makes an error of an answer that is not what was asked for. Its status
 // counts, and of the body what can be had.
 func (a *answer) refuse(ctx context.Context) *HTTPError {
@@ -123,14 +114,6 @@ func (a *answer) refuse(ctx context.Context) *HTTPError {
 	return a.resp.refused
 }
 
-// raises reports whether Do makes an error of an error status.
-func (c *config) raises(webSocket bool) bool {
-	if c.httpErrors == 0 {
-		return webSocket
-	}
-	return c.httpErrors == RaiseErrors
-}
-
 // execute connects and makes the stream of what was opened, ready to run; where
 // nothing remains to be run the stream is nil. always says that an error status is
 // to be an error whatever HTTPErrors says.
@@ -142,7 +125,7 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 	if err != nil {
 		return nil, nil, err
 	}
-	raise := always || c.raises(isWebSocket(a.url))
+	raise := always || c.httpErrors.raises(isWebSocket(a.url))
 	s := newStream(ctx, c.into, a, c.life, c.mayShare())
 	switch {
 	case a.resp.refused != nil:
@@ -164,4 +147,9 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 		return nil, nil, a.resp.refused
 	}
 	return s, a.resp, nil
+}
+
+// mayShare reports whether somebody else may hold a connection of c's, and close it.
+func (c *config) mayShare() bool {
+	return c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
 }

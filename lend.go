@@ -24,7 +24,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 	if a.resp.refused != nil {
 		return nil, nil, a.resp.refused
 	}
-	if a.open.client, err = c.lend(a); err != nil {
+	if a.open.client, err = a.lend(c.connect.compression, c.into.maxMessage); err != nil {
 		return nil, nil, fail("handshake", a.url, err)
 	}
 	a.wrapped = nil
@@ -35,7 +35,7 @@ func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
 
 // lend makes coder's Conn of an open connection. Its Dial is answered with what the
 // server said; of that it checks and keeps what concerns itself.
-func (c *config) lend(a *answer) (*websocket.Conn, error) {
+func (a *answer) lend(compression websocket.CompressionMode, maxMessage int64) (*websocket.Conn, error) {
 	h, lent := a.open, &lentConn{Conn: a.open.conn, h: a.open, wrapped: a.wrapped}
 	answer := RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		header := http.Header{
@@ -52,17 +52,16 @@ func (c *config) lend(a *answer) (*websocket.Conn, error) {
 	client, _, err := websocket.Dial(context.Background(), "ws://lent", &websocket.DialOptions{
 		HTTPClient:      &http.Client{Transport: answer},
 		Subprotocols:    h.offered,
-		CompressionMode: c.connect.compression,
+		CompressionMode: compression,
 	})
 	if err != nil {
 		return nil, errors.New("the server's permessage-deflate has parameters that were not offered")
 	}
 	lent.live = true
-	if most := c.into.maxMessage; most == math.MaxInt64 { // to coder one more counts
-		client.SetReadLimit(-1)
-	} else {
-		client.SetReadLimit(most)
+	if maxMessage == math.MaxInt64 { // to coder one more counts
+		maxMessage = -1
 	}
+	client.SetReadLimit(maxMessage)
 	return client, nil
 }
 

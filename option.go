@@ -202,8 +202,3 @@ func isNil(v any) bool {
 	}
 	return false
 }
-
-// mayShare reports whether somebody else may hold a connection of c's, and close it.
-func (c *config) mayShare() bool {
-	return c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
-}

@@ -188,6 +188,15 @@ func (t *targetConfig) resolve() (u *url.URL, pattern string, err error) {
 	return u, cmp.Or(ref.path, "/"), nil
 }
 
+// destination is the URL that the options come to, nil if they come to none.
+func (t *targetConfig) destination() *url.URL {
+	u, _, err := t.resolve()
+	if err != nil {
+		return nil
+	}
+	return u
+}
+
 // reference is a URL as it is written, taken apart: url.Parse would not take a
 // path that begins with :name.
 type reference struct {
