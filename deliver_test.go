@@ -156,12 +156,12 @@ func TestPongsDoNotStopTheReading(t *testing.T) {
 								if pongs == 0 {
 									return errors.New("no pong at all")
 								}
+								return c.WriteFrame(reqwstest.Close(1000, ""))
+							case op == reqwstest.OpClose: // behind pongs that were queued until then
 								return nil
 							}
 						}
 					}),
-					reqwstest.SendClose(1000, ""),
-					reqwstest.ExpectClose(1000, ""),
 				))
 				received := 0
 				count := func(frames []reqws.Frame) {
