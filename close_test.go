@@ -26,13 +26,11 @@ func TestCloseTimeout(t *testing.T) {
 		t.Run(timeout.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				script := reqwstest.Script(
-					reqwstest.Accept(),
-					reqwstest.SendText("go"),
-					reqwstest.ExpectClose(1000, ""),
-					reqwstest.ExpectEOF(),
-				).Times(2)
-				srv := reqwstest.NewMemory(t, script)
+				ends := []reqwstest.Step{reqwstest.ExpectClose(1000, ""), reqwstest.ExpectEOF()}
+				srv := reqwstest.NewMemory(t,
+					reqwstest.Script(append([]reqwstest.Step{reqwstest.Accept(), reqwstest.SendText("go")}, ends...)...),
+					reqwstest.Script(append([]reqwstest.Step{reqwstest.Accept()}, ends...)...),
+				)
 				req := to(srv, reqws.CloseTimeout(timeout))
 
 				w := &witness{answer: func(reqws.Event, *reqws.Response) reqws.Directive { return reqws.Halt() }}
