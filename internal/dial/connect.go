@@ -17,13 +17,13 @@ import (
 	"github.com/reqws/reqws/internal/netconn"
 )
 
-// roundTrip is one round roundTrip: a request on its t to an answer.
+// roundTrip is one exchange: from a request to its answer.
 type roundTrip struct {
 	*Transport
 	req      *http.Request
 	url      *url.URL     // as errors show it: ws and wss where it is a WebSocket
 	via      *url.URL     // the proxy, or nil
-	phase    atomic.Value // of what is under t
+	phase    atomic.Value // of what is under way
 	fallback fallback
 }
 
@@ -42,7 +42,7 @@ func (TimeoutError) Timeout() bool        { return true }
 func (TimeoutError) Temporary() bool      { return true }
 func (TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// bound cuts ctx off by the connect timeout d; 0 is none.
+// withTimeout cuts ctx off by the connect timeout d; 0 is none.
 func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if d == 0 {
 		return context.WithCancel(ctx)

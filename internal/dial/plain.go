@@ -50,7 +50,7 @@ func (t *roundTrip) plain() (*http.Response, error) {
 }
 
 // lostBefore gives a kind to the error that net/http has where the server closes a
-// connection before the request is on its t, and which says that it was idle.
+// connection before the request is on its way, and which says that it was idle.
 func lostBefore(err error) error {
 	if strings.HasSuffix(err.Error(), "server closed idle connection") {
 		return fmt.Errorf("the connection was closed before the request was sent: %w", io.ErrUnexpectedEOF)

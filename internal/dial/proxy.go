@@ -47,7 +47,7 @@ func proxyName(via *url.URL) string {
 	return via.Scheme + "://" + via.Host
 }
 
-// through connects to addr through the proxy. The names of servers are resolved
+// tunnel connects to the request's server through the proxy. The names of servers are resolved
 // by the proxy, with socks5 as with socks5h (net/http does so too).
 func (t *roundTrip) tunnel(ctx context.Context) (net.Conn, error) {
 	target := *t.req.URL

@@ -105,7 +105,7 @@ func explainTLS(err error, config *tls.Config) error {
 	return err
 }
 
-// alert returns the alert with which the peer ended TLS (RFC 8446, section 6), or
+// tlsAlert returns the alert with which the peer ended TLS (RFC 8446, section 6), or
 // nil. Package tls keeps its type to itself where it came over TCP, but not its
 // text.
 func tlsAlert(err error) error {
