@@ -45,9 +45,9 @@ type handshake struct {
 	gone atomic.Bool // it was given up
 }
 
-// bound makes the ctx of a handshake, which ends when it is given up. Over the
+// withTimeout makes the ctx of a handshake, which ends when it is given up. Over the
 // user's own Transport ConnectTimeout ends it too.
-func (h *handshake) bound(ctx context.Context) context.Context {
+func (h *handshake) withTimeout(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h.cancel = func() { cancel(nil) }
 	if timeout := h.o.connect.timeout; h.o.connect.transport != nil && timeout > 0 {
@@ -56,8 +56,8 @@ func (h *handshake) bound(ctx context.Context) context.Context {
 	return ctx
 }
 
-// inTime stops the timer of bound.
-func (h *handshake) inTime() {
+// stopTimer stops the timer of withTimeout.
+func (h *handshake) stopTimer() {
 	if h.timer != nil {
 		h.timer.Stop()
 	}
@@ -69,7 +69,7 @@ func (h *handshake) abandon() {
 	if h.conn != nil {
 		_ = netconn.Bare(h.conn).Close()
 	}
-	h.inTime()
+	h.stopTimer()
 	if h.cancel != nil {
 		h.cancel()
 	}
@@ -185,7 +185,8 @@ func (h *handshake) negotiated(answer []string) error {
 		return fmt.Errorf("the server accepted an extension that was not offered%s", plainly(strings.Join(answer, ",")))
 	}
 	if ok {
-		h.deflate, h.extensions = &params, answer
+		accepted := params // the only one that goes to the heap
+		h.deflate, h.extensions = &accepted, answer
 	}
 	return withoutHeader(err, answer)
 }
@@ -217,8 +218,8 @@ func withoutHeader(err error, header []string) error {
 	return err
 }
 
-// caused says why the cancellation err took place: in place of it where that is
-// the timeout of bound.
+// caused says why the cancellation err took place: in place of it where that is the
+// connect timeout.
 func caused(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	var timeout dial.TimeoutError

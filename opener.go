@@ -76,7 +76,7 @@ func answerOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	h := &handshake{o: o}
 	h.offerDeflate()
-	ctx := h.bound(req.Context())
+	ctx := h.withTimeout(req.Context())
 	if !o.begin(h) {
 		h.abandon()
 		return nil, fail("handshake", req.URL, errOver)
@@ -122,7 +122,7 @@ func (o *opener) opened(h *handshake) bool {
 	if o.over {
 		return false
 	}
-	h.inTime()
+	h.stopTimer()
 	if o.connect.transport == nil { // an own connection has nothing to do with the ctx any more
 		h.cancel()
 		h.cancel = nil
