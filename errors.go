@@ -128,8 +128,12 @@ func (e *ProtocolError) Is(target error) bool {
 
 // fail wraps err with its phase, unless a deeper place has done so already.
 func fail(phase string, u *url.URL, err error) error {
+	if err == nil {
+		return nil
+	}
 	err = failure.WithoutURL(err)
-	if refused := new(HTTPError); errors.As(err, &refused) { // which says so itself
+	var refused *HTTPError
+	if errors.As(err, &refused) { // which says so itself
 		return err
 	}
 	return failure.In(phase, u, err)

@@ -3,7 +3,6 @@ package reqws
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -75,11 +74,15 @@ func (p *subprotocols) offer(req *http.Request, h *hop) {
 
 // protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4).
 func protocolNames(h http.Header) []string {
-	var all []string
-	for _, name := range slices.Sorted(maps.Keys(h)) {
+	var spellings, all []string
+	for name := range h {
 		if strings.EqualFold(name, protocolHeader) { // a step may have written it as RFC 6455 does
-			all = append(all, h[name]...)
+			spellings = append(spellings, name)
 		}
+	}
+	slices.Sort(spellings)
+	for _, name := range spellings {
+		all = append(all, h[name]...)
 	}
 	return strings.FieldsFunc(strings.Join(all, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 }

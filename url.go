@@ -151,7 +151,7 @@ func resolveURL(t *targetConfig, method string) Step {
 			if isWebSocket(u) {
 				h.method = http.MethodGet
 			}
-			req = req.Clone(req.Context())
+			req = req.WithContext(req.Context())
 			req.URL, req.Method, req.Pattern = cloneURL(u), h.method, pattern
 			return next.RoundTrip(req)
 		})

@@ -44,7 +44,8 @@ func In(phase string, u *url.URL, err error) error {
 		return nil
 	}
 	err = WithoutURL(err)
-	if known := new(Error); errors.As(err, &known) {
+	var known *Error
+	if errors.As(err, &known) {
 		return err
 	}
 	return &Error{phase, SafeURL(u), err}
