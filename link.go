@@ -13,7 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/reqws/reqws/internal/conn"
-	"github.com/reqws/reqws/internal/h2"
+	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
 )
@@ -116,7 +116,7 @@ func (l *link) on(e linkEvent, why error) bool {
 	case writeFailed:
 		// What the peer has sent before is still to be read, and its close frame may be among it.
 		l.writeErr, l.patience = why, conn.FarewellTime
-		if peerLeft(why) {
+		if dial.PeerLeft(why) {
 			l.patience = l.endTime()
 		}
 		l.readOnly.Store(true)
@@ -260,16 +260,14 @@ func (l *link) abandon(err error) {
 	l.disconnect(err)
 }
 
-// linger gives the last close frame of a stream over HTTP/2 a moment to arrive: closing it
-// there can overtake what was written last, since the stream is reset then, and a proxy that
+// linger gives the last close frame of a stream over HTTP/2 a moment to arrive: a proxy that
 // gets the reset with the frame may drop that. What comes meanwhile the loop reads, and ends.
 func (l *link) linger() {
-	c, ok := l.conn.(*h2.Stream)
-	if !ok || !l.out.Closing() {
+	if !dial.CloseOvertakes(l.conn) || !l.out.Closing() {
 		return
 	}
-	_ = c.SetWriteDeadline(time.Now().Add(conn.FarewellTime))
-	if c.CloseWrite() != nil {
+	_ = l.conn.SetWriteDeadline(time.Now().Add(conn.FarewellTime))
+	if l.conn.(netconn.HalfCloser).CloseWrite() != nil {
 		return
 	}
 	timer := time.NewTimer(conn.FarewellTime)
@@ -304,20 +302,12 @@ func (l *link) finish(err error) {
 	}
 }
 
-// peerLeft reports whether a write failed since nobody is there to read: the peer is gone, or
-// over HTTP/2 has reset the stream, or gone away.
-func peerLeft(err error) bool {
-	var reset h2.StreamError
-	var away h2.GoAwayError
-	return netconn.IsLoss(err) || errors.As(err, &away) || errors.As(err, &reset) && reset.Reason == ""
-}
-
 // brokeWith says what the failure of a read means. mu is held.
 func (l *link) brokeWith(err error) error {
 	switch {
 	case l.writeErr != nil: // what broke first
 		return l.writeErr
-	case errors.Is(err, h2.ErrPingTimeout):
+	case dial.PeerIsSilent(err):
 		return fmt.Errorf("%w: %w", ErrPeerUnresponsive, err)
 	case errors.Is(err, io.EOF):
 		return fmt.Errorf("the connection ended without a close frame: %w", io.ErrUnexpectedEOF)

@@ -318,7 +318,9 @@ func TestPoolDialFails(t *testing.T) {
 
 func TestPoolNoExtendedConnect(t *testing.T) {
 	pooled(t, nil, func(is *is.I, fm *farm) {
+		all := make(chan struct{})
 		fm.hello = func(p *peer) {
+			<-all
 			p.want(http2.FrameSettings)
 			p.settings()
 		}
@@ -326,6 +328,8 @@ func TestPoolNoExtendedConnect(t *testing.T) {
 		for range 10 {
 			results = append(results, fm.connect(context.Background()))
 		}
+		synctest.Wait() // they all wait for the one dial
+		close(all)
 		for _, r := range results {
 			is.Equal((<-r).err, ErrNoExtendedConnect)
 		}
