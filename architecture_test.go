@@ -22,7 +22,7 @@ const module = "github.com/reqws/reqws"
 var floors = map[string][]string{
 	".":                 {"internal/conn", "internal/dial", "internal/failure", "internal/host", "internal/netconn", "internal/wire"},
 	"internal/conn":     {"internal/netconn", "internal/wire"},
-	"internal/dial":     {"internal/failure", "internal/host", "internal/netconn"},
+	"internal/dial":     {"internal/failure", "internal/h2", "internal/host", "internal/netconn"},
 	"internal/failure":  {},
 	"internal/h2":       {},
 	"internal/host":     {},
