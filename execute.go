@@ -11,6 +11,18 @@ import (
 	"github.com/reqws/reqws/internal/failure"
 )
 
+// execution is one execution of a Request: what it reads of the options.
+type execution struct {
+	steps      func(innermost *opener) http.RoundTripper
+	opener     *opener
+	target     *targetConfig
+	method     string
+	into       *intoConfig
+	life       *lifeConfig
+	httpErrors HTTPErrorMode
+	shared     bool // somebody else may hold a connection of its, and close it
+}
+
 // answer is what running the steps once came to.
 type answer struct {
 	resp *Response
@@ -26,24 +38,23 @@ type answer struct {
 }
 
 // runSteps runs the steps and the handshake once.
-func (c *config) runSteps(ctx context.Context) (*answer, error) {
-	o := &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket}
+func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	var winner *handshake
-	defer func() { o.settle(winner) }()
-	req, err := http.NewRequestWithContext(ctx, c.plain.method, "", nil)
+	defer func() { e.opener.settle(winner) }()
+	req, err := http.NewRequestWithContext(ctx, e.method, "", nil)
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
-	httpResp, err := answerOf(c.chain(o), req)
+	httpResp, err := answerOf(e.steps(e.opener), req)
 	if err != nil {
-		return nil, fail("request", c.target.destination(), err)
+		return nil, fail("request", e.target.destination(), err)
 	}
-	a, err := c.answer(httpResp)
+	a, err := e.answer(httpResp)
 	if err != nil {
 		return nil, err
 	}
 	if opensWebSocket(httpResp) {
-		winner = o.find(httpResp)
+		winner = e.opener.find(httpResp)
 	}
 	switch {
 	case winner != nil:
@@ -71,21 +82,21 @@ func opensWebSocket(resp *http.Response) bool {
 }
 
 // answer makes an answer of what came out of the steps.
-func (c *config) answer(httpResp *http.Response) (*answer, error) {
+func (e *execution) answer(httpResp *http.Response) (*answer, error) {
 	a := &answer{
 		resp: &Response{
 			StatusCode: httpResp.StatusCode,
 			Header:     httpResp.Header,
 			Proto:      httpResp.Proto,
-			Request:    shared(c.header.protocols.redacted(httpResp.Request)),
+			Request:    shared(e.opener.protocols.redacted(httpResp.Request)),
 		},
 		body:      httpResp.Body,
-		protocols: &c.header.protocols,
+		protocols: e.opener.protocols,
 		url:       httpResp.Request.URL,
 		sent:      httpResp.Request,
 	}
 	if a.url.Host == "" { // a step in front of all others answered
-		u, _, err := c.target.resolve()
+		u, _, err := e.target.resolve()
 		if err != nil {
 			_ = a.body.Close()
 			return nil, fail("url", nil, err)
@@ -114,19 +125,16 @@ func (a *answer) refuse(ctx context.Context) *HTTPError {
 	return a.resp.refused
 }
 
-// execute connects and makes the stream of what was opened, ready to run; where
+// open connects and makes the stream of what was opened, ready to run; where
 // nothing remains to be run the stream is nil. always says that an error status is
 // to be an error whatever HTTPErrors says.
-func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, error) {
-	if err := c.err(); err != nil {
-		return nil, nil, err
-	}
-	a, err := c.runSteps(ctx)
+func (e *execution) open(ctx context.Context, always bool) (*stream, *Response, error) {
+	a, err := e.runSteps(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	raise := always || c.httpErrors.raises(isWebSocket(a.url))
-	s := newStream(ctx, c.into, a, c.life, c.mayShare())
+	raise := always || e.httpErrors.raises(isWebSocket(a.url))
+	s := e.newStream(ctx, a)
 	switch {
 	case a.resp.refused != nil:
 		s.conclude(a.resp.refused)
@@ -135,11 +143,11 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 		}
 		s = nil
 	case a.open == nil:
-		if s, _, err = s.startPlain(a, c.into.maxMessage, raise); err != nil {
+		if s, _, err = s.startPlain(a, e.into.maxMessage, raise); err != nil {
 			return nil, nil, err
 		}
 	default:
-		if err := s.start(c.into.onOpen); err != nil {
+		if err := s.start(e.into.onOpen); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -147,9 +155,4 @@ func (c *config) execute(ctx context.Context, always bool) (*stream, *Response, 
 		return nil, nil, a.resp.refused
 	}
 	return s, a.resp, nil
-}
-
-// mayShare reports whether somebody else may hold a connection of c's, and close it.
-func (c *config) mayShare() bool {
-	return c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0
 }

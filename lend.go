@@ -13,22 +13,19 @@ import (
 )
 
 // dial connects for Request.Dial.
-func (c *config) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
-	if err := c.err(); err != nil {
-		return nil, nil, err
-	}
-	a, err := c.runSteps(ctx)
+func (e *execution) dial(ctx context.Context) (*websocket.Conn, *Response, error) {
+	a, err := e.runSteps(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	if a.resp.refused != nil {
 		return nil, nil, a.resp.refused
 	}
-	if a.open.client, err = a.lend(c.connect.compression, c.into.maxMessage); err != nil {
+	if a.open.client, err = a.lend(e.opener.connect.compression, e.into.maxMessage); err != nil {
 		return nil, nil, fail("handshake", a.url, err)
 	}
 	a.wrapped = nil
-	s := newStream(ctx, c.into, a, c.life, c.mayShare())
+	s := e.newStream(ctx, a)
 	s.conclude(ErrClosed)
 	return a.open.client, a.resp, nil
 }

@@ -98,6 +98,20 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 	return rt
 }
 
+// execution returns what one execution reads of the options, unless they are wrong.
+func (c *config) execution() (*execution, error) {
+	return &execution{
+		steps:      c.chain,
+		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket},
+		target:     &c.target,
+		method:     c.plain.method,
+		into:       &c.into,
+		life:       &c.life,
+		httpErrors: c.httpErrors,
+		shared:     c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0,
+	}, c.err()
+}
+
 // Do connects and returns the answer once the handshake is over; then a
 // handler given with [Into] runs in a goroutine of its own, and without one the
 // frames wait for [Response.Receive]. The handler may run before Do has returned: it
@@ -113,8 +127,11 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 // A plain answer has its whole body in Body, or hands it to the handler or mailbox in
 // frames of [KindChunk].
 func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
-	c := r.c.with(opts)
-	s, resp, err := c.execute(ctx, false)
+	e, err := r.c.with(opts).execution()
+	if err != nil {
+		return nil, err
+	}
+	s, resp, err := e.open(ctx, false)
 	if err != nil {
 		return nil, err
 	}
@@ -129,11 +146,14 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 // [IntoMailbox]. A refusal is an [*HTTPError], and so is a plain HTTP status of 400 and
 // above.
 func (r *Request) Run(ctx context.Context, opts ...Option) error {
-	c := r.c.with(opts)
-	if c.into.handler == nil && c.into.mailbox == nil {
-		return errors.Join(errors.New("reqws: Run needs the option Into or IntoMailbox"), c.err())
+	e, err := r.c.with(opts).execution()
+	if e.into.handler == nil && e.into.mailbox == nil {
+		err = errors.Join(errors.New("reqws: Run needs the option Into or IntoMailbox"), err)
 	}
-	s, resp, err := c.execute(ctx, true)
+	if err != nil {
+		return err
+	}
+	s, resp, err := e.open(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -152,5 +172,9 @@ func (r *Request) Run(ctx context.Context, opts ...Option) error {
 func (r *Request) Dial(ctx context.Context, opts ...Option) (*websocket.Conn, *Response, error) {
 	c := *r.c.with(opts)
 	c.target.webSocket = true
-	return c.dial(ctx)
+	e, err := c.execution()
+	if err != nil {
+		return nil, nil, err
+	}
+	return e.dial(ctx)
 }

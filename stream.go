@@ -216,16 +216,16 @@ type stream struct {
 	ending
 }
 
-// newStream makes the stream behind an answer. shared says that others may close its connection.
-func newStream(ctx context.Context, into intoConfig, a *answer, life lifeConfig, shared bool) *stream {
-	s := &stream{resp: a.resp, life: ctx, direct: into.handler != nil, autoPong: !into.noAutoPong}
+// newStream makes the stream behind an answer.
+func (e *execution) newStream(ctx context.Context, a *answer) *stream {
+	s := &stream{resp: a.resp, life: ctx, direct: e.into.handler != nil, autoPong: !e.into.noAutoPong}
 	a.resp.s = s
-	s.link = s.newLink(life.closeTimeout)
+	s.link = s.newLink(e.life.closeTimeout)
 	s.link.wrapped = a.wrapped
-	s.link.waiter.Shared = shared
-	s.chooseHandler(into)
+	s.link.waiter.Shared = e.shared
+	s.chooseHandler(e.into)
 	if a.open != nil && a.open.client == nil {
-		s.link.open(a.open, into.maxMessage, life.writeTimeout)
+		s.link.open(a.open, e.into.maxMessage, e.life.writeTimeout)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, s.ctxEnded)
@@ -241,7 +241,7 @@ func (s *stream) newLink(closeTimeout time.Duration) *link {
 }
 
 // chooseHandler decides what gets the frames.
-func (s *stream) chooseHandler(into intoConfig) {
+func (s *stream) chooseHandler(into *intoConfig) {
 	switch {
 	case into.handler != nil:
 		s.handler = into.handler
