@@ -31,6 +31,7 @@ var floors = map[string][]string{
 	"reqwstest":         {},
 	"internal/wiretest": {"reqwstest"},
 	"examples/pingbot":  {".", "reqwstest"},
+	"internal/soak":     {".", "reqwstest"},
 }
 
 // forTests are what the tests of any package may import besides.
