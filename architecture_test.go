@@ -104,3 +104,23 @@ func TestFloorsAreThere(t *testing.T) {
 		}
 	}
 }
+
+// ARCHITECTURE.md has a room for each file of the root, and none for what is not there.
+func TestEveryFileHasARoom(t *testing.T) {
+	is := is.New(t)
+	page, err := os.ReadFile("ARCHITECTURE.md")
+	is.NoErr(err)
+	rooms := strings.FieldsFunc(string(page), func(r rune) bool { return strings.ContainsRune(" `|\n,;()", r) })
+	files, err := filepath.Glob("*.go")
+	is.NoErr(err)
+	for _, name := range files {
+		if !strings.HasSuffix(name, "_test.go") && name != "doc.go" && !slices.Contains(rooms, name) {
+			t.Errorf("%s has no room", name)
+		}
+	}
+	for _, name := range rooms {
+		if strings.HasSuffix(name, ".go") && !strings.Contains(name, "/") && !slices.Contains(files, name) {
+			t.Errorf("%s is not there", name)
+		}
+	}
+}
