@@ -103,6 +103,7 @@ func (l *link) on(e linkEvent, why error) bool {
 		l.ours = l.ours || l.peer == nil
 		next = linkClosing
 	case closeExchanged:
+		next = l.state // without a close timeout the loop ends at once
 		if l.closeTimeout > 0 {
 			next = linkDraining
 		}

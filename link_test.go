@@ -89,6 +89,17 @@ func TestWhyALinkEnded(t *testing.T) {
 	}
 }
 
+// Without a close timeout there is nothing to drain, and the connection can still be aborted.
+func TestLinkWithoutACloseTimeout(t *testing.T) {
+	is := is.New(t)
+	l := linkIn(linkOpen)
+	l.closeTimeout = 0
+	is.True(l.on(closeExchanged, nil))
+	is.Equal(l.state, linkOpen)
+	<-l.unblock
+	is.True(l.on(aborted, errors.New("now")))
+}
+
 // The read deadline is that of the loop until nothing can be written any more.
 func TestReadOnlyLinksHaveTheirOwnDeadline(t *testing.T) {
 	is := is.New(t)

@@ -26,7 +26,7 @@ import (
 // alone touches work and the connection, until it hands over or clears busy.
 type Writer struct {
 	conn    net.Conn         // takes the bytes; where the TLS is ours, what is below it
-	tls     *tls.Conn        // encrypts them before, where it is ours: see tlsLink
+	tls     *tls.Conn        // encrypts them before, where it is ours
 	link    *netconn.TLSLink // between the two
 	try     TryWriter        // conn, where it can write without waiting
 	fragile bool             // an interrupted write to conn could not be taken up again
