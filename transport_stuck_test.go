@@ -1,10 +1,8 @@
 package reqws
 
 import (
-	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,14 +52,4 @@ func TestABodyThatIsStuckInAWrite(t *testing.T) {
 		close(stuck.may)
 		is.NoErr(server.Close())
 	})
-}
-
-// What a close frame says about an error fits it, and is UTF-8.
-func TestCloseReason(t *testing.T) {
-	is := is.New(t)
-	is.Equal(closeReason(&ProtocolError{1002, "short"}), "short")
-	is.Equal(closeReason(errors.New("plain")), "plain")
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("x", 123)}), strings.Repeat("x", 123))
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("x", 124)}), strings.Repeat("x", 123))
-	is.Equal(closeReason(&ProtocolError{1002, strings.Repeat("ü", 62)}), strings.Repeat("ü", 61)) // 122 bytes
 }
