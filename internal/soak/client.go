@@ -51,7 +51,7 @@ type session struct {
 	sent []string // those whose Send returned nil
 	void []string // those whose Send was given up, and the stream not broken
 	err  error    // what the stream ended with
-	left bool     // the client ended it
+	left bool     // the client ended it, or broke it
 
 	unclean bool // Close was not answered
 }
@@ -208,7 +208,9 @@ func (s *session) send(resp *reqws.Response, sender int) {
 		s.mu.Lock()
 		if err == nil {
 			s.sent = append(s.sent, text)
-		} else if givenUp && errors.Is(err, context.Canceled) && !strings.Contains(err.Error(), "cut off") {
+		} else if strings.Contains(err.Error(), "cut off") { // which breaks the stream
+			s.left = true
+		} else if givenUp && errors.Is(err, context.Canceled) {
 			s.void = append(s.void, text)
 			err = nil
 		}

@@ -11,7 +11,9 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,11 +26,26 @@ func main() {
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "what all is drawn from")
 	streams := flag.Int("streams", 200, "how many at once")
 	flag.Parse()
+	if !strings.Contains(os.Getenv("GODEBUG"), "http2xconnect=1") {
+		os.Exit(again()) // net/http's server has extended CONNECT only if this is set from the start
+	}
 	fmt.Printf("seed %d\n", *seed)
 	if err := soak(time.Duration(*seconds)*time.Second, *seed, *streams); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// again runs this program with the setting that main looks for.
+func again() int {
+	cmd := exec.Command(os.Args[0], os.Args[1:]...)
+	cmd.Env = append(os.Environ(), "GODEBUG=http2xconnect=1,"+os.Getenv("GODEBUG"))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // patience is how long one session may take: none has to wait that long for anything.
@@ -43,20 +60,26 @@ func soak(d time.Duration, seed uint64, streams int) error {
 		plans: make(map[int]plan), records: make(map[int]*record),
 		tls: &tls.Config{Certificates: authority.TLS.Certificates, NextProtos: []string{"http/1.1"}},
 	}
-	urls := make(map[bool]string)
-	for _, secure := range []bool{false, true} {
-		l, err := srv.listen(secure)
+	urls := make(map[protocol]string)
+	for over, scheme := range map[protocol]string{ws: "ws://", wss: "wss://"} {
+		l, err := srv.listen(over == wss)
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		urls[secure] = map[bool]string{false: "ws://", true: "wss://"}[secure] + l.Addr().String()
+		urls[over] = scheme + l.Addr().String()
 	}
+	addr, end2, err := srv.listenHTTP2()
+	if err != nil {
+		return err
+	}
+	defer end2()
+	urls[http2] = "wss://" + addr
 	base := reqws.New(
 		reqws.TLSConfig(&tls.Config{RootCAs: roots}), reqws.Logger(nil),
 		reqws.RetryDelay(func(int) time.Duration { return 0 }), reqws.CloseTimeout(20*time.Second),
 	)
-	runtime.GC()
+	reqs := map[protocol]*reqws.Request{ws: base, wss: base, http2: base.With(reqws.Protocols(reqws.HTTP2))}
 	before := remains()
 	var (
 		ids, messages atomic.Int64
@@ -70,7 +93,7 @@ func soak(d time.Duration, seed uint64, streams int) error {
 			for time.Now().Before(end) && len(failed) == 0 {
 				s := newSession(r, int(ids.Add(1)))
 				record := srv.expect(s.plan)
-				if err := attempt(s, record, base.With(reqws.URL(fmt.Sprintf("%s/%d", urls[s.secure], s.id)))); err != nil {
+				if err := attempt(s, record, reqs[s.over].With(reqws.URL(fmt.Sprintf("%s/%d", urls[s.over], s.id)))); err != nil {
 					failed <- fmt.Errorf("session %+v, left %v: %w", s.plan, s.leave, err)
 					return
 				}

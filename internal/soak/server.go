@@ -29,10 +29,20 @@ const (
 	mostFaults
 )
 
+// protocol is what a connection is opened in.
+type protocol int
+
+const (
+	ws protocol = iota
+	wss
+	http2
+	mostProtocols
+)
+
 // plan is what happens on one connection, drawn from the seed.
 type plan struct {
 	id       int
-	secure   bool
+	over     protocol
 	refusals int // answers with 503 before the 101
 	pieces   int // bytes of the answer in one write; 0: all at once
 	messages int
@@ -43,7 +53,7 @@ type plan struct {
 
 func draw(r *rand.Rand, id int) plan {
 	p := plan{
-		id: id, secure: r.IntN(3) == 0, messages: r.IntN(60),
+		id: id, over: protocol(r.IntN(int(mostProtocols))), messages: r.IntN(60),
 		fault: fault(r.IntN(int(mostFaults))), code: []int{0, 1000, 1000, 1001, 1011, 3000}[r.IntN(6)], seed: r.Uint64(),
 	}
 	if r.IntN(6) == 0 {
@@ -62,6 +72,31 @@ type record struct {
 	wrote int      // messages, whole
 	heard []string // what the client sent
 	work  sync.WaitGroup
+}
+
+// peer is the server's end of one connection.
+type peer interface {
+	io.Writer
+	leave() // says that nothing more comes
+	reset()
+}
+
+// socket is a peer over HTTP/1.1.
+type socket struct {
+	net.Conn // TLS, or as raw
+	raw      *net.TCPConn
+}
+
+func (s socket) leave() {
+	if t, ok := s.Conn.(*tls.Conn); ok {
+		_ = t.CloseWrite()
+	}
+	_ = s.raw.CloseWrite()
+}
+
+func (s socket) reset() {
+	_ = s.raw.SetLinger(0)
+	_ = s.raw.Close()
 }
 
 // server plays plans.
@@ -106,23 +141,19 @@ func (s *server) listen(secure bool) (net.Listener, error) {
 
 func (s *server) serve(raw *net.TCPConn, secure bool) {
 	defer raw.Close()
-	var c net.Conn = raw
+	c := socket{raw, raw}
 	if secure {
-		c = tls.Server(raw, s.tls)
+		c.Conn = tls.Server(raw, s.tls)
 	}
 	in := bufio.NewReader(c)
 	req, err := http.ReadRequest(in)
 	if err != nil {
 		return
 	}
-	id, _ := strconv.Atoi(strings.TrimPrefix(req.URL.Path, "/"))
-	s.mu.Lock()
-	p, r := s.plans[id], s.records[id]
-	s.mu.Unlock()
+	p, r := s.planOf(req)
 	if r == nil {
 		return
 	}
-	r.work.Add(1)
 	defer r.work.Done()
 	if r.again() <= p.refusals {
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy")
@@ -130,16 +161,32 @@ func (s *server) serve(raw *net.TCPConn, secure bool) {
 	}
 	answer := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n")
-	if writeIn(c, answer, p.pieces) != nil {
-		return
+	if writeIn(c, answer, p.pieces) == nil {
+		<-r.play(in, c, p)
 	}
+}
+
+// planOf returns what is to happen to a request, whose record counts it as work.
+func (s *server) planOf(req *http.Request) (plan, *record) {
+	id, _ := strconv.Atoi(strings.TrimPrefix(req.URL.Path, "/"))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.records[id]
+	if r != nil {
+		r.work.Add(1)
+	}
+	return s.plans[id], r
+}
+
+// play has both sides talk. What it returns is closed when the client has ended.
+func (r *record) play(in *bufio.Reader, c peer, p plan) <-chan struct{} {
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
 		r.listen(in, c, p)
 	}()
-	r.talk(c, raw, p)
-	<-heard
+	r.talk(c, p)
+	return heard
 }
 
 // again begins anew with another connection, and counts it. A reset may take the 101 with it, and
@@ -153,7 +200,7 @@ func (r *record) again() int {
 }
 
 // writeIn writes b in pieces of n bytes, or at once.
-func writeIn(c net.Conn, b []byte, n int) error {
+func writeIn(c io.Writer, b []byte, n int) error {
 	for n > 0 && len(b) > n {
 		if _, err := c.Write(b[:n]); err != nil {
 			return err
@@ -165,7 +212,7 @@ func writeIn(c net.Conn, b []byte, n int) error {
 }
 
 // talk writes the plan's messages, and ends as it says.
-func (r *record) talk(c net.Conn, raw *net.TCPConn, p plan) {
+func (r *record) talk(c peer, p plan) {
 	draw := rand.New(rand.NewPCG(p.seed, 1))
 	for n := 0; n < p.messages; {
 		var batch []reqwstest.Frame
@@ -203,14 +250,13 @@ func (r *record) talk(c net.Conn, raw *net.TCPConn, p plan) {
 	case closes:
 		_, _ = c.Write(reqwstest.Encode(reqwstest.Close(p.code, "")))
 	case leaves:
-		_ = raw.CloseWrite()
+		c.leave()
 	case cutsOff:
 		b := reqwstest.Encode(reqwstest.Text("s is never whole"))
 		_, _ = c.Write(b[:len(b)/2])
-		_ = raw.CloseWrite()
+		c.leave()
 	case resets:
-		_ = raw.SetLinger(0)
-		_ = raw.Close()
+		c.reset()
 	}
 }
 
@@ -226,7 +272,7 @@ func fragments(draw *rand.Rand, s string) []reqwstest.Frame {
 }
 
 // listen reads what the client sends, to its end, and answers a close frame.
-func (r *record) listen(in *bufio.Reader, c net.Conn, p plan) {
+func (r *record) listen(in *bufio.Reader, c peer, p plan) {
 	for {
 		op, payload, err := readFrame(in)
 		if err != nil {
@@ -241,11 +287,7 @@ func (r *record) listen(in *bufio.Reader, c net.Conn, p plan) {
 			if p.fault == waits {
 				_, _ = c.Write(reqwstest.Encode(reqwstest.Frame{Fin: true, Op: reqwstest.OpClose, Payload: payload}))
 			}
-			if t, ok := c.(*tls.Conn); ok {
-				_ = t.CloseWrite()
-			} else {
-				_ = c.(*net.TCPConn).CloseWrite()
-			}
+			c.leave()
 		}
 	}
 }
