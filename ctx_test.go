@@ -19,9 +19,7 @@ import (
 // ctx is the stream's life: its end breaks it off, with a close frame 1001 where
 // one can be sent.
 func TestTheEndOfCtx(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		for _, answered := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/answered=%v", name, answered), func(t *testing.T) {
 				tidy(t)

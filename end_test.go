@@ -252,9 +252,7 @@ func TestThePeerIsGone(t *testing.T) {
 		{"end inside a message", []reqwstest.Step{reqwstest.Send(reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("x")}), reqwstest.Drop()}, io.ErrUnexpectedEOF},
 		{"reset", []reqwstest.Step{reqwstest.Reset()}, syscall.ECONNRESET},
 	} {
-		for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-			"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-		} {
+		for name, server := range servers {
 			t.Run(tc.name+"/"+name, func(t *testing.T) {
 				tidy(t)
 				is := is.New(t)

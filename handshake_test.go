@@ -70,9 +70,7 @@ func TestTheAnswerInPieces(t *testing.T) {
 // it is read.
 func TestFramesInThePacketOfTheAnswer(t *testing.T) {
 	big := strings.Repeat("x", 100_000)
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		for _, mode := range []string{"run", "do", "pull", "mailbox", "dial"} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				tidy(t)

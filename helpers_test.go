@@ -24,6 +24,11 @@ func to(srv *reqwstest.Server, opts ...reqws.Option) *reqws.Request {
 	return reqws.New(base...).With(opts...)
 }
 
+// servers are the ways to a server of this package's tests.
+var servers = map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
+	"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
+}
+
 // tidy fails the test if it leaves goroutines or sockets behind. It comes first.
 func tidy(t *testing.T) {
 	t.Helper()

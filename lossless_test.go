@@ -21,11 +21,6 @@ import (
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// servers are the ways to a server of this package's tests.
-var servers = map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-	"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-}
-
 // A clean close loses nothing that Send said nil for, though the socket holds bytes that
 // nobody reads any more: pongs here.
 func TestACloseLosesNothing(t *testing.T) {

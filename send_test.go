@@ -108,9 +108,7 @@ func TestSendAtTheLimits(t *testing.T) {
 // Payloads of all sizes around the borders of the length's encodings and of the
 // write buffer arrive as they are.
 func TestSendSizes(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
@@ -259,9 +257,7 @@ func TestManySendersOverTCP(t *testing.T) {
 
 // Small messages get through beside a large one, whole and in order.
 func TestLargeAndSmallSends(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)

@@ -234,9 +234,7 @@ func TestMoreFramesThanABatchHolds(t *testing.T) {
 
 // A message of 1 MiB comes whole and goes back whole.
 func TestLargeMessages(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)

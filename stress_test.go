@@ -105,9 +105,7 @@ func TestSendsGivenUpAtRandom(t *testing.T) {
 // Whatever is done to a stream at the same time, it ends, once, with all that
 // waits for it, and leaves nothing behind.
 func TestEverythingAtOnce(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		for _, mode := range []string{"handler", "each", "pull", "mailbox"} {
 			t.Run(name+"/"+mode, func(t *testing.T) {
 				tidy(t)

@@ -28,9 +28,7 @@ func netHTTP(srv *reqwstest.Server) *http.Transport {
 
 // Through net/http's Transport all is as it is without.
 func TestTransport(t *testing.T) {
-	for name, server := range map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{
-		"ws": reqwstest.New, "wss": reqwstest.NewTLS, "memory": reqwstest.NewMemory,
-	} {
+	for name, server := range servers {
 		t.Run(name, func(t *testing.T) {
 			tidy(t)
 			is := is.New(t)
