@@ -27,15 +27,16 @@ var floors = map[string][]string{
 	"internal/h2":       {},
 	"internal/host":     {},
 	"internal/netconn":  {},
+	"internal/pipe":     {},
 	"internal/wire":     {},
-	"reqwstest":         {},
-	"internal/wiretest": {"reqwstest"},
+	"reqwstest":         {"internal/pipe"},
+	"internal/wiretest": {"internal/pipe", "reqwstest"},
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
 }
 
 // forTests are what the tests of any package may import besides.
-var forTests = []string{"reqwstest", "internal/wiretest"}
+var forTests = []string{"reqwstest", "internal/pipe", "internal/wiretest"}
 
 // Dependencies point down, and a new package has its place written down first.
 func TestNoPackageImportsAHigherOne(t *testing.T) {

@@ -48,11 +48,10 @@ func TestTheAnswerInPieces(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				srv := reqwstest.NewMemory(t, reqwstest.Script(
+				srv := reqwstest.NewMemory(t, reqwstest.BufferSize(n), reqwstest.Script(
 					reqwstest.Accept(
 						reqwstest.WithHeader("X-Long", strings.Repeat("x", 300)),
 						reqwstest.WithFrames(reqwstest.Text("early"), reqwstest.Ping("p"), reqwstest.Text("bird")),
-						reqwstest.InPieces(n),
 					),
 					reqwstest.ExpectPong("p"),
 					reqwstest.SendClose(1000, ""),

@@ -25,6 +25,12 @@ type authority struct {
 
 var theAuthority = sync.OnceValue(newAuthority)
 
+// serverTLS is a server's configuration until TLS changes it.
+func serverTLS() *tls.Config {
+	a := theAuthority()
+	return &tls.Config{Certificates: []tls.Certificate{a.server}, ClientCAs: a.pool, NextProtos: []string{"http/1.1"}}
+}
+
 // newAuthority panics where the system has no randomness or elliptic curves:
 // no test could go on.
 func newAuthority() *authority {

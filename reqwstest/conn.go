@@ -8,7 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
+
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // state is how far a connection's script has come.
@@ -27,10 +28,7 @@ type Conn struct {
 	srv    *Server
 	n      int
 	script *ConnScript
-	addr   string
-	opened time.Time
-	raw    net.Conn  // TCP or memory; nil if the dial was refused
-	client *pipeConn // the other end, in memory
+	raw    net.Conn // TCP or memory; nil if the dial was refused
 
 	nc      net.Conn // raw, or TLS over it
 	tls     *tls.Conn
@@ -40,18 +38,10 @@ type Conn struct {
 	inside  bool     // the WebSocket handshake is done
 
 	// Below: guarded by srv.mu.
-	state      state
-	current    Step
-	step       int
-	frames     []Frame
-	frameTimes []time.Time
-	maskKeys   [][4]byte
-}
-
-func newConn(s *Server, n int, script *ConnScript, raw net.Conn, client *pipeConn, addr string) *Conn {
-	c := &Conn{srv: s, n: n, script: script, raw: raw, client: client, addr: addr, opened: time.Now(), nc: raw}
-	c.r = bufio.NewReaderSize(raw, 4096)
-	return c
+	state   state
+	current Step
+	step    int
+	frames  []Frame
 }
 
 // serve plays the script and then closes in good order.
@@ -133,26 +123,8 @@ func (c *Conn) where() string {
 // Number is 1 for the server's first connection, and so on.
 func (c *Conn) Number() int { return c.n }
 
-// Time is when the connection was opened.
-func (c *Conn) Time() time.Time { return c.opened }
-
-// DialAddr is the address that Server.DialContext was asked for, for connections
-// made with it in memory, and the server's own for others.
-func (c *Conn) DialAddr() string { return c.addr }
-
 // Context ends with the test. A Do step that waits for something should watch it.
 func (c *Conn) Context() context.Context { return c.srv.ctx }
-
-// Requests returns the requests that came over this connection so far.
-func (c *Conn) Requests() []*Request {
-	var out []*Request
-	for _, r := range c.srv.Requests() {
-		if r.Conn == c {
-			out = append(out, r)
-		}
-	}
-	return out
-}
 
 // Frames returns the frames received so far, unmasked, as they came: fragments
 // and compressed payloads included. Comparing them with what Text and the like
@@ -163,33 +135,12 @@ func (c *Conn) Frames() []Frame {
 	return append([]Frame(nil), c.frames...)
 }
 
-// FrameTimes returns when the frames of Frames came.
-func (c *Conn) FrameTimes() []time.Time {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	return append([]time.Time(nil), c.frameTimes...)
-}
-
-// MaskKeys returns the masking keys of the frames of Frames.
-func (c *Conn) MaskKeys() [][4]byte {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	return append([][4]byte(nil), c.maskKeys...)
-}
-
-// WriteSizes returns the size of every Write that the client made so far, the
-// handshake and blocked ones included. Only connections in memory can tell: for
-// others it is nil. With TLS these are writes of TLS records.
-func (c *Conn) WriteSizes() []int {
-	if c.client == nil {
-		return nil
-	}
-	return c.client.out.sizes()
-}
-
 // NetConn is the connection under any TLS. Reading from it directly misses what
 // is buffered already.
 func (c *Conn) NetConn() net.Conn { return c.raw }
+
+// TLS is the TLS over it, nil without.
+func (c *Conn) TLS() *tls.Conn { return c.tls }
 
 // Read reads bytes as they are, after TLS.
 func (c *Conn) Read(p []byte) (int, error) { return c.r.Read(p) }
@@ -211,19 +162,12 @@ func (c *Conn) ReadFrame() (Frame, error) {
 		return f, err
 	}
 	m, err := c.rules.frame(f)
-	c.record(f)
 	c.message = m
 	f.Masked, f.Key = false, [4]byte{}
-	return f, err
-}
-
-func (c *Conn) record(f Frame) {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
-	c.maskKeys = append(c.maskKeys, f.Key)
-	f.Masked, f.Key = false, [4]byte{}
 	c.frames = append(c.frames, f)
-	c.frameTimes = append(c.frameTimes, time.Now())
+	return f, err
 }
 
 // ReadMessage reads up to the end of the next message, put together and inflated,
@@ -272,13 +216,20 @@ func (c *Conn) Reset() error {
 		tcp.SetLinger(0)
 		return tcp.Close()
 	}
-	return c.raw.(*pipeConn).Reset()
+	return c.raw.(*pipe.Conn).Reset()
+}
+
+// StartTLS makes the rest of the connection TLS, as after the answer to CONNECT.
+// Server.TLSConfig is the client's side, also if the server is without TLS.
+func (c *Conn) StartTLS() error {
+	c.startTLS()
+	return c.tls.Handshake()
 }
 
 // startTLS makes the rest of the connection TLS. The handshake happens at the
 // first read or write.
 func (c *Conn) startTLS() {
-	c.tls = tls.Server(bufferedConn{c.nc, c.r}, c.srv.serverTLS())
+	c.tls = tls.Server(bufferedConn{c.nc, c.r}, c.srv.config)
 	c.nc = c.tls
 	c.r = bufio.NewReaderSize(c.tls, 4096)
 }
@@ -291,24 +242,9 @@ type bufferedConn struct {
 
 func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// flushed waits, in memory, until the client has read all that was written.
-func (c *Conn) flushed() {
-	if p, ok := c.raw.(*pipeConn); ok {
-		p.out.taken()
+// flush waits, in memory, until the client has read all that was written.
+func (c *Conn) flush() {
+	if p, ok := c.raw.(*pipe.Conn); ok {
+		p.Flush()
 	}
-}
-
-// WritePieces writes p in pieces of n bytes, each in a write of its own. In memory each
-// waits until the client has read the one before, so that it must see all of them; TCP may join
-// them.
-func (c *Conn) WritePieces(n int, p []byte) error {
-	for len(p) > 0 {
-		piece := p[:min(n, len(p))]
-		if _, err := c.Write(piece); err != nil {
-			return err
-		}
-		c.flushed()
-		p = p[len(piece):]
-	}
-	return nil
 }

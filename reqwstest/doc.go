@@ -12,12 +12,17 @@
 //	))
 //	// ... run the client against srv.URL
 //
-// The ten that most tests need: [New] or [NewMemory] for the server, [Script] for a connection,
-// [Accept] or [Refuse] for the handshake, [SendText], [SendPing] and [SendClose],
-// [ExpectText], [ExpectPong] and [ExpectClose], and [EchoUntilClose] where what
-// is said does not matter. [Await] lets the test decide when the script goes on, [Do] runs
-// code of the test's own, and [NoLeaks] sees that the client has left no goroutine. After
-// the test [Server.Requests] and [Server.Conns] tell what came.
+// Most tests need ten names:
+//
+//   - [NewMemory] or [New] makes the server, of a [Script] for each connection,
+//   - which begins with [Accept] or [Refuse],
+//   - goes on with [SendText] and [ExpectText],
+//   - and ends with [SendClose] and [ExpectClose], or is an [EchoUntilClose] where what
+//     is said does not matter.
+//
+// [Await] lets the test decide when the script goes on, [Do] runs code of the test's
+// own, and [NoLeaks] sees that the client has left no goroutine. After the test
+// [Server.Requests] and [Server.Conns] tell what came.
 //
 // Each Script is one connection, in the order in which they come. The test fails,
 // by itself and at its end at the latest, if an expectation was not met, if a
@@ -30,8 +35,8 @@
 // New listens on loopback, NewTLS with a certificate that Server.TLSConfig
 // trusts. NewMemory listens nowhere: clients use Server.DialContext, and since
 // nothing in it waits for the operating system, it works in testing/synctest
-// bubbles, where Sleep and ExpectNothing, and the times of requests and frames,
-// are virtual and exact. The options Memory and TLS go together.
+// bubbles, where Sleep and ExpectNothing, and the times of requests,
+// are virtual and exact. NewMemory and the option TLS go together.
 //
 // # What is checked without being asked
 //

@@ -10,6 +10,4 @@ var (
 
 const Module = module
 
-func (c *Conn) Handshake() error { return c.tls.Handshake() }
-
 func (s Step) At() string { return s.at }

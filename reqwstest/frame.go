@@ -52,7 +52,7 @@ type Frame struct {
 	Payload []byte // never masked here, whatever Masked says
 
 	// Masked and Key are for sending: a server must not mask (RFC 6455,
-	// section 5.1). In received frames they are zero; Conn.MaskKeys has the keys.
+	// section 5.1). In received frames they are zero.
 	Masked bool
 	Key    [4]byte
 

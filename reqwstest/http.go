@@ -99,7 +99,15 @@ func (c *Conn) readBody(r *http.Request) ([]byte, error) {
 	}
 }
 
-// checkUpgrade holds an opening handshake to RFC 6455, section 4.1.
+// readUpgrade reads an opening handshake and holds it to RFC 6455, section 4.1.
+func (c *Conn) readUpgrade() (*Request, error) {
+	r, err := c.ReadRequest()
+	if err != nil {
+		return nil, err
+	}
+	return r, c.srv.checkUpgrade(r)
+}
+
 func (s *Server) checkUpgrade(r *Request) error {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
 	switch {
@@ -146,7 +154,6 @@ type AcceptOption func(*answer)
 type answer struct {
 	header [][2]string
 	after  []byte
-	pieces int
 }
 
 // WithHeader adds a header to the 101. If it is a Sec-WebSocket-Extensions with
@@ -176,9 +183,6 @@ func WithFrames(frames ...Frame) AcceptOption {
 	return func(a *answer) { a.after = append(a.after, Encode(frames...)...) }
 }
 
-// InPieces cuts the answer into pieces of n bytes, as Conn.WritePieces does.
-func InPieces(n int) AcceptOption { return func(a *answer) { a.pieces = n } }
-
 // Accept reads an opening handshake, holds it to RFC 6455, section 4.1, and
 // answers it with 101.
 func Accept(options ...AcceptOption) Step {
@@ -186,11 +190,8 @@ func Accept(options ...AcceptOption) Step {
 }
 
 func (c *Conn) accept(options []AcceptOption) error {
-	r, err := c.ReadRequest()
+	r, err := c.readUpgrade()
 	if err != nil {
-		return err
-	}
-	if err := c.srv.checkUpgrade(r); err != nil {
 		return err
 	}
 	a := &answer{header: [][2]string{
@@ -210,11 +211,7 @@ func (c *Conn) accept(options []AcceptOption) error {
 		}
 	}
 	c.inside = true
-	whole := append([]byte(head+"\r\n"), a.after...)
-	if a.pieces > 0 {
-		return c.WritePieces(a.pieces, whole)
-	}
-	_, err = c.Write(whole)
+	_, err = c.Write(append([]byte(head+"\r\n"), a.after...))
 	return err
 }
 
@@ -230,11 +227,8 @@ func AcceptKey(key string) string {
 // Connection: close.
 func Refuse(status int, header http.Header, body string) Step {
 	return step(func(c *Conn) error {
-		r, err := c.ReadRequest()
+		r, err := c.readUpgrade()
 		if err != nil {
-			return err
-		}
-		if err := c.srv.checkUpgrade(r); err != nil {
 			return err
 		}
 		return c.respond(r, status, header, body)
@@ -245,64 +239,13 @@ func Refuse(status int, header http.Header, body string) Step {
 // script's last step it announces Connection: close; otherwise the next step can
 // read another request.
 func Respond(status int, header http.Header, body string) Step {
-	return step(func(c *Conn) error {
-		r, err := c.ReadRequest()
-		if err != nil {
-			return err
-		}
-		return c.respond(r, status, header, body)
-	}, "Respond(%d)", status)
+	return step(func(c *Conn) error { return c.answer(status, header, body) }, "Respond(%d)", status)
 }
 
 // Redirect reads a request of any kind and answers it with a Location.
 func Redirect(status int, location string) Step {
-	return step(func(c *Conn) error {
-		r, err := c.ReadRequest()
-		if err != nil {
-			return err
-		}
-		return c.respond(r, status, http.Header{"Location": {location}}, "")
-	}, "Redirect(%d, %q)", status, location)
-}
-
-func (c *Conn) respond(r *Request, status int, header http.Header, body string) error {
-	h := c.responseHeader(header)
-	bodyless := status < 200 || status == 204 || status == 304
-	if !bodyless && h.Get("Content-Length") == "" && h.Get("Transfer-Encoding") == "" {
-		h.Set("Content-Length", fmt.Sprint(len(body)))
-	}
-	b := responseHead(status, h)
-	if !bodyless && r.Method != "HEAD" {
-		b = append(b, body...)
-	}
-	_, err := c.Write(b)
-	return err
-}
-
-// responseHeader is a copy of header, with Connection: close if nothing follows.
-func (c *Conn) responseHeader(header http.Header) http.Header {
-	h := header.Clone()
-	if h == nil {
-		h = http.Header{}
-	}
-	if c.last() && h.Get("Connection") == "" {
-		h.Set("Connection", "close")
-	}
-	return h
-}
-
-func (c *Conn) last() bool {
-	c.srv.mu.Lock()
-	defer c.srv.mu.Unlock()
-	return c.step == len(c.script.steps)
-}
-
-func responseHead(status int, h http.Header) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	h.Write(&b)
-	b.WriteString("\r\n")
-	return b.Bytes()
+	header := http.Header{"Location": {location}}
+	return step(func(c *Conn) error { return c.answer(status, header, "") }, "Redirect(%d, %q)", status, location)
 }
 
 // RespondChunks reads a request of any kind and answers it with 200 and a chunked
@@ -310,22 +253,63 @@ func responseHead(status int, h http.Header) []byte {
 // was before).
 func RespondChunks(chunks ...string) Step {
 	return step(func(c *Conn) error {
-		if _, err := c.ReadRequest(); err != nil {
+		if err := c.answer(http.StatusOK, http.Header{"Transfer-Encoding": {"chunked"}}, ""); err != nil {
 			return err
 		}
-		h := c.responseHeader(http.Header{"Transfer-Encoding": {"chunked"}})
-		pieces := [][]byte{responseHead(http.StatusOK, h)}
 		for _, chunk := range chunks {
-			if chunk != "" { // an empty chunk would be the end
-				pieces = append(pieces, fmt.Appendf(nil, "%x\r\n%s\r\n", len(chunk), chunk))
+			if chunk == "" { // it would be the end
+				continue
 			}
-		}
-		for _, p := range append(pieces, []byte("0\r\n\r\n")) {
-			if _, err := c.Write(p); err != nil {
+			if err := c.writeNext(fmt.Sprintf("%x\r\n%s\r\n", len(chunk), chunk)); err != nil {
 				return err
 			}
-			c.flushed()
 		}
-		return nil
+		return c.writeNext("0\r\n\r\n")
 	}, "RespondChunks(%d chunks)", len(chunks))
+}
+
+// writeNext writes once, in memory, the client has read what was before.
+func (c *Conn) writeNext(p string) error {
+	c.flush()
+	_, err := c.Write([]byte(p))
+	return err
+}
+
+// answer reads a request of any kind and answers it.
+func (c *Conn) answer(status int, header http.Header, body string) error {
+	r, err := c.ReadRequest()
+	if err != nil {
+		return err
+	}
+	return c.respond(r, status, header, body)
+}
+
+func (c *Conn) respond(r *Request, status int, header http.Header, body string) error {
+	h := header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	if c.last() && h.Get("Connection") == "" {
+		h.Set("Connection", "close")
+	}
+	bodyless := status < 200 || status == 204 || status == 304
+	if !bodyless && h.Get("Content-Length") == "" && h.Get("Transfer-Encoding") == "" {
+		h.Set("Content-Length", fmt.Sprint(len(body)))
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	h.Write(&b)
+	b.WriteString("\r\n")
+	if !bodyless && r.Method != "HEAD" {
+		b.WriteString(body)
+	}
+	_, err := c.Write(b.Bytes())
+	return err
+}
+
+// last says whether this is the script's last step.
+func (c *Conn) last() bool {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return c.step == len(c.script.steps)
 }

@@ -1,8 +1,6 @@
 package reqwstest
 
 import (
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -76,42 +74,4 @@ func eventually(ok func() bool) bool {
 		time.Sleep(10 * time.Millisecond)
 	}
 	return ok()
-}
-
-// NoFDLeaks fails the test if at its end sockets or pipes are open that were not
-// when it was called. It looks in /proc/self/fd, and does nothing where there is
-// none. As with NoLeaks, call it first, and not in parallel tests.
-func NoFDLeaks(tb TB) {
-	tb.Helper()
-	before := descriptors()
-	tb.Cleanup(func() {
-		tb.Helper()
-		var left []string
-		closed := eventually(func() bool {
-			left = nil
-			for target, fd := range descriptors() {
-				if _, old := before[target]; !old {
-					left = append(left, "fd "+fd+" "+target)
-				}
-			}
-			return len(left) == 0
-		})
-		if !closed {
-			tb.Errorf("reqwstest: %d descriptors are left: %s", len(left), strings.Join(left, ", "))
-		}
-	})
-}
-
-// descriptors returns the open sockets and pipes.
-func descriptors() map[string]string {
-	const dir = "/proc/self/fd"
-	open := map[string]string{}
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		target, _ := os.Readlink(filepath.Join(dir, e.Name()))
-		if strings.HasPrefix(target, "socket:") || strings.HasPrefix(target, "pipe:") {
-			open[target] = e.Name()
-		}
-	}
-	return open
 }

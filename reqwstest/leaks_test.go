@@ -1,8 +1,6 @@
 package reqwstest_test
 
 import (
-	"net"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,30 +44,4 @@ func TestNoLeaksLooksAtPackagesGiven(t *testing.T) {
 		}
 	}
 	is.Equal(len(left), 2)
-}
-
-func TestNoFDLeaksFindsSockets(t *testing.T) {
-	if _, err := os.Stat("/proc/self/fd"); err != nil {
-		t.Skip("no /proc/self/fd")
-	}
-	synctest.Test(t, func(t *testing.T) { // where waiting for them takes no time
-		is := is.New(t)
-		r := &recorder{}
-		NoFDLeaks(r)
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		is.NoErr(err)
-		r.cleanups[0]()
-		is.Equal(len(r.failures), 1)
-		is.True(strings.Contains(r.failures[0], "1 descriptors are left: fd "))
-		is.True(strings.Contains(r.failures[0], " socket:["))
-		ln.Close()
-
-		r = &recorder{}
-		NoFDLeaks(r)
-		ln, err = net.Listen("tcp", "127.0.0.1:0")
-		is.NoErr(err)
-		ln.Close()
-		r.end()
-		is.Equal(r.failures, nil)
-	})
 }

@@ -1,9 +1,9 @@
 package reqwstest
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // grace is how long the end of a test waits for scripts that are being played.
@@ -36,8 +38,7 @@ type Server struct {
 	tb       TB
 	inMemory bool
 	tls      bool
-	alpn     []string
-	clientCA bool
+	config   *tls.Config // the server's
 	buffer   int
 	scripts  []*ConnScript
 
@@ -64,19 +65,17 @@ type setting func(*Server)
 
 func (f setting) apply(s *Server) { f(s) }
 
-// TLS makes a wss:// server. Server.TLSConfig is the client's side.
-func TLS() Option { return setting(func(s *Server) { s.tls = true }) }
-
-// ALPN sets the application protocols that a TLS server knows, in order of
-// preference; without it that is http/1.1 alone. ALPN() with none leaves the
-// extension out.
-func ALPN(protocols ...string) Option {
-	return setting(func(s *Server) { s.alpn = protocols })
+// TLS makes a wss:// server. Server.TLSConfig is the client's side. change, if given,
+// alters the server's own, which knows http/1.1 alone in ALPN and asks for no client
+// certificate; if it is to, it trusts that of Server.TLSConfig.
+func TLS(change ...func(*tls.Config)) Option {
+	return setting(func(s *Server) {
+		s.tls = true
+		for _, f := range change {
+			f(s.config)
+		}
+	})
 }
-
-// RequireClientCert makes a TLS server refuse clients without a certificate.
-// Server.TLSConfig then has one.
-func RequireClientCert() Option { return setting(func(s *Server) { s.clientCA = true }) }
 
 // BufferSize sets how many bytes fit between the two ends in each direction
 // (64 KiB in memory without it). On TCP it is what the system is asked for on the
@@ -91,7 +90,7 @@ func BufferSize(n int) Option { return setting(func(s *Server) { s.buffer = n })
 func New(tb TB, options ...Option) *Server {
 	tb.Helper()
 	s := &Server{
-		tb: tb, alpn: []string{"http/1.1"}, buffer: defaultBuffer, keys: map[string]int{},
+		tb: tb, config: serverTLS(), buffer: pipe.Size, keys: map[string]int{},
 		done: make(chan struct{}), change: make(chan struct{}, 1),
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
@@ -124,14 +123,6 @@ func NewMemory(tb TB, options ...Option) *Server {
 
 func memory() Option { return setting(func(s *Server) { s.inMemory = true }) }
 
-func (s *Server) serverTLS() *tls.Config {
-	c := &tls.Config{Certificates: []tls.Certificate{theAuthority().server}, NextProtos: s.alpn}
-	if s.clientCA {
-		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, theAuthority().pool
-	}
-	return c
-}
-
 func (s *Server) listen() {
 	scheme, host := "ws://", memoryHost
 	if s.tls {
@@ -156,11 +147,11 @@ func (s *Server) accept() {
 		if err != nil {
 			return // closed
 		}
-		if s.buffer != defaultBuffer {
+		if s.buffer != pipe.Size {
 			nc.(*net.TCPConn).SetReadBuffer(s.buffer)
 			nc.(*net.TCPConn).SetWriteBuffer(s.buffer)
 		}
-		if err := s.start(nc, nil, s.Addr()); err != nil {
+		if err := s.start(nc); err != nil {
 			nc.Close()
 		}
 	}
@@ -180,7 +171,7 @@ func (s *Server) next() *ConnScript {
 }
 
 // start begins to play the next script to a connection.
-func (s *Server) start(raw net.Conn, client *pipeConn, addr string) error {
+func (s *Server) start(raw net.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	script := s.next()
@@ -194,23 +185,21 @@ func (s *Server) start(raw net.Conn, client *pipeConn, addr string) error {
 		s.failLocked("connection %d came over TCP, but its script (%s) needs Server.DialContext", len(s.conns)+1, script.at)
 		return syscall.ECONNREFUSED
 	}
-	c := newConn(s, len(s.conns)+1, script, raw, client, addr)
+	c := &Conn{srv: s, n: len(s.conns) + 1, script: script, raw: raw, nc: raw, r: bufio.NewReader(raw)}
 	s.conns = append(s.conns, c)
 	s.work.Go(c.serve)
 	return nil
 }
 
 // refusal returns the error of the next connection, if its script is a DialError.
-func (s *Server) refusal(addr string) error {
+func (s *Server) refusal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	script := s.next()
 	if s.closed || script == nil || script.dialErr == nil {
 		return nil
 	}
-	c := newConn(s, len(s.conns)+1, script, nil, nil, addr)
-	c.state = played
-	s.conns = append(s.conns, c)
+	s.conns = append(s.conns, &Conn{srv: s, n: len(s.conns) + 1, script: script, state: played})
 	s.settleLocked()
 	return script.dialErr
 }
@@ -218,19 +207,19 @@ func (s *Server) refusal(addr string) error {
 // DialContext connects to this server, whatever the network and address say. It
 // has the shape that http.Transport and dialers want. For a server in memory it is
 // the only way in.
-func (s *Server) DialContext(ctx context.Context, _, addr string) (net.Conn, error) {
+func (s *Server) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, dialError(err)
 	}
-	if err := s.refusal(addr); err != nil {
+	if err := s.refusal(); err != nil {
 		return nil, dialError(err)
 	}
 	if !s.inMemory {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", s.Addr())
 	}
-	client, server := pipe(s.buffer)
-	if err := s.start(server, client, addr); err != nil {
+	client, server := pipe.Sized(s.buffer)
+	if err := s.start(server); err != nil {
 		return nil, dialError(err)
 	}
 	return client, nil
@@ -241,7 +230,7 @@ func dialError(err error) error {
 	if errno, ok := err.(syscall.Errno); ok {
 		err = os.NewSyscallError("connect", errno)
 	}
-	return &net.OpError{Op: "dial", Net: "memory", Addr: pipeAddr("server"), Err: err}
+	return &net.OpError{Op: "dial", Net: "memory", Addr: pipe.Addr("server"), Err: err}
 }
 
 // HTTPURL is URL with http for ws and https for wss.
@@ -255,15 +244,12 @@ func (s *Server) Addr() string { return s.URL[strings.Index(s.URL, "//")+2:] }
 // subdomains, localhost and the loopback addresses) and has a client certificate
 // if the server wants one.
 func (s *Server) TLSConfig() *tls.Config {
-	c := &tls.Config{RootCAs: s.CertPool()}
-	if s.clientCA {
+	c := &tls.Config{RootCAs: theAuthority().pool.Clone()}
+	if s.config.ClientAuth != tls.NoClientCert {
 		c.Certificates = []tls.Certificate{theAuthority().client}
 	}
 	return c
 }
-
-// CertPool returns the authority that signs the certificates of all servers here.
-func (s *Server) CertPool() *x509.CertPool { return theAuthority().pool.Clone() }
 
 // Requests returns the requests received so far, in order of arrival over all
 // connections.

@@ -178,29 +178,6 @@ func ExpectGone() Step {
 	}, "ExpectGone")
 }
 
-// ExpectTLSError expects that the TLS handshake fails, as when the client does not
-// trust the server.
-func ExpectTLSError() Step {
-	return step(func(c *Conn) error {
-		if c.tls == nil {
-			return errors.New("the server is without TLS")
-		}
-		if err := c.tls.Handshake(); err == nil {
-			return errors.New("want a failed TLS handshake, but it went well")
-		}
-		return nil
-	}, "ExpectTLSError")
-}
-
-// StartTLS makes the rest of the connection TLS, as after the answer to CONNECT.
-// Server.TLSConfig is the client's side, also if the server is without TLS.
-func StartTLS() Step {
-	return step(func(c *Conn) error {
-		c.startTLS()
-		return c.tls.Handshake()
-	}, "StartTLS")
-}
-
 // EchoUntilClose sends every message back frame by frame, answers pings, and ends
 // after it has answered the client's close frame with the same body, or when the
 // client closes the connection.
@@ -229,7 +206,7 @@ func EchoUntilClose() Step {
 
 // Drop closes the connection without a close frame, and without close_notify. On
 // TCP, if the client's bytes were left unread, the system makes a reset of it;
-// to be sure of an EOF let the script end instead, or use HalfClose.
+// to be sure of an EOF let the script end instead.
 func Drop() Step { return step((*Conn).Close, "Drop") }
 
 // Reset closes the connection with an RST.

@@ -1,12 +1,14 @@
 // Package wiretest adds to reqwstest what only a WebSocket library's own tests need: bytes that are
-// no frames, and frames that few servers send.
+// no frames, frames that few servers send, quirks of TLS, the client's writes and descriptors.
 package wiretest
 
 import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/reqws/reqws/internal/pipe"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -23,8 +25,25 @@ func SendRaw[P ~string | ~[]byte](p P) reqwstest.Step {
 // them; TCP may join them.
 func SendSplit[P ~string | ~[]byte](n int, p P) reqwstest.Step {
 	return reqwstest.Named(fmt.Sprintf("SendSplit(%d, %s)", n, quote(p)), func(c *reqwstest.Conn) error {
-		return c.WritePieces(max(n, 1), []byte(p))
+		for piece := range slices.Chunk([]byte(p), max(n, 1)) {
+			if _, err := c.Write(piece); err != nil {
+				return err
+			}
+			if memory, ok := c.NetConn().(*pipe.Conn); ok {
+				memory.Flush()
+			}
+		}
+		return nil
 	})
+}
+
+// WriteSizes are the sizes of every Write that the client has made so far, the handshake and blocked
+// ones included; with TLS, of its records. Only connections in memory can tell: for others it is nil.
+func WriteSizes(c *reqwstest.Conn) []int {
+	if memory, ok := c.NetConn().(*pipe.Conn); ok {
+		return memory.PeerWrites()
+	}
+	return nil
 }
 
 // ExpectRaw expects exactly these bytes next, in any number of pieces: for what is

@@ -1,4 +1,4 @@
-package reqwstest
+package pipe
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 
 func TestPipeIsAConn(t *testing.T) {
 	nettest.TestConn(t, func() (net.Conn, net.Conn, func(), error) {
-		c, s := Pipe()
+		c, s := New()
 		return c, s, func() { c.Close(); s.Close() }, nil
 	})
 }
@@ -25,7 +25,7 @@ func TestPipeIsAConn(t *testing.T) {
 func TestPipeWriteWaitsOnlyForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		c, s := PipeSize(4)
+		c, s := Sized(4)
 		n, err := c.Write([]byte("abcd")) // nobody reads
 		is.NoErr(err)
 		is.Equal(n, 4)
@@ -50,14 +50,14 @@ func TestPipeWriteWaitsOnlyForRoom(t *testing.T) {
 		is.Equal(string(rest), "defghij")
 		synctest.Wait()
 		is.True(wrote)
-		is.Equal(c.(*pipeConn).out.sizes(), []int{4, 6}) // calls, not pieces
+		is.Equal(s.PeerWrites(), []int{4, 6}) // calls, not pieces
 	})
 }
 
 func TestPipeDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		c, s := PipeSize(2)
+		c, s := Sized(2)
 		start := time.Now()
 
 		c.SetReadDeadline(start.Add(time.Second))
@@ -116,10 +116,10 @@ func TestPipeEndings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				c, s := Pipe()
+				c, s := New()
 				defer c.Close()
 				defer s.Close()
-				end, peer := c.(conn), s.(conn)
+				var end, peer conn = c, s
 				end.Write([]byte("left"))
 				peer.Write([]byte("more"))
 				is.NoErr(tt.end(end))
@@ -143,13 +143,13 @@ func TestPipeEndings(t *testing.T) {
 		t.Run(tt.name+" wakes those who wait", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				is := is.New(t)
-				c, s := PipeSize(1)
+				c, s := Sized(1)
 				defer s.Close()
 				var read, write error
 				go func() { _, read = s.Read(make([]byte, 1)) }()
 				go func() { _, write = s.Write([]byte("too long")) }()
 				synctest.Wait()
-				tt.end(c.(conn))
+				tt.end(c)
 				if tt.peerWrite == nil {
 					c.Close() // else it would wait on
 				}
@@ -163,8 +163,8 @@ func TestPipeEndings(t *testing.T) {
 
 func TestPipeErrorsReadAsThoseOfNet(t *testing.T) {
 	is := is.New(t)
-	c, s := Pipe()
-	s.(*pipeConn).Reset()
+	c, s := New()
+	s.Reset()
 	_, err := c.Read(make([]byte, 1))
 	is.Equal(err.Error(), "read memory memory:client->memory:server: read: connection reset by peer")
 	c.Close()

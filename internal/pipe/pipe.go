@@ -1,39 +1,31 @@
-package reqwstest
+// Package pipe makes connections in memory that behave like TCP, for tests. Nothing in it waits for
+// the operating system, so that it works in testing/synctest bubbles.
+package pipe
 
 import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 )
 
-const defaultBuffer = 64 << 10
+// Size is how many bytes fit each way without Sized.
+const Size = 64 << 10
 
-// Pipe returns the two ends of a connection in memory that behaves like TCP:
-// a Write returns once its bytes are buffered (64 KiB each way) and blocks only
-// while the buffer is full; deadlines end in os.ErrDeadlineExceeded; after Close
-// the peer reads what is left and then io.EOF, and its writes fail with
-// syscall.EPIPE. Both ends have the methods CloseWrite() error (half-close) and
-// Reset() error (the peer reads what is left and then gets syscall.ECONNRESET).
-// Nothing in it waits for the operating system, so it works in testing/synctest
-// bubbles.
-func Pipe() (client, server net.Conn) {
-	c, s := pipe(defaultBuffer)
-	return c, s
-}
+// New returns the two ends of a connection: a Write returns once its bytes are
+// buffered and blocks only while the buffer is full; deadlines end in
+// os.ErrDeadlineExceeded; after Close the peer reads what is left and then io.EOF,
+// and its writes fail with syscall.EPIPE.
+func New() (client, server *Conn) { return Sized(Size) }
 
-// PipeSize is Pipe with a buffer of n bytes each way.
-func PipeSize(n int) (client, server net.Conn) {
-	c, s := pipe(n)
-	return c, s
-}
-
-func pipe(buffer int) (client, server *pipeConn) {
-	up, down := newFlow(buffer), newFlow(buffer)
-	client = &pipeConn{in: down, out: up, local: "client", remote: "server"}
-	server = &pipeConn{in: up, out: down, local: "server", remote: "client"}
+// Sized is New with a buffer of n bytes each way.
+func Sized(n int) (client, server *Conn) {
+	up, down := newFlow(n), newFlow(n)
+	client = &Conn{in: down, out: up, local: "client", remote: "server"}
+	server = &Conn{in: up, out: down, local: "server", remote: "client"}
 	return client, server
 }
 
@@ -120,21 +112,6 @@ func (f *flow) write(p []byte) (n int, err error) {
 	}
 }
 
-// taken waits until the reader has read everything, or never will.
-func (f *flow) taken() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for len(f.buf) > 0 && !f.reset && !f.unread && !f.ended {
-		f.change.Wait()
-	}
-}
-
-func (f *flow) sizes() []int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]int{}, f.writings...)
-}
-
 // setDeadline replaces one of the flow's two deadlines.
 func (f *flow) setDeadline(which **deadline, t time.Time) {
 	f.update(func() {
@@ -158,70 +135,88 @@ type deadline struct {
 
 func (d *deadline) passed() bool { return d != nil && d.expired }
 
-// pipeConn is one end of a pipe.
-type pipeConn struct {
+// Conn is one end of a pipe.
+type Conn struct {
 	in, out       *flow
-	local, remote pipeAddr
+	local, remote Addr
 }
 
-type pipeAddr string
+// Addr is "client" or "server".
+type Addr string
 
-func (pipeAddr) Network() string  { return "memory" }
-func (a pipeAddr) String() string { return "memory:" + string(a) }
+func (Addr) Network() string  { return "memory" }
+func (a Addr) String() string { return "memory:" + string(a) }
 
-func (c *pipeConn) LocalAddr() net.Addr  { return c.local }
-func (c *pipeConn) RemoteAddr() net.Addr { return c.remote }
+func (c *Conn) LocalAddr() net.Addr  { return c.local }
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
 
-func (c *pipeConn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.in.read(p)
 	return n, c.wrap("read", err)
 }
 
-func (c *pipeConn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) {
 	n, err := c.out.write(p)
 	return n, c.wrap("write", err)
 }
 
 // wrap dresses an error as package net does.
-func (c *pipeConn) wrap(op string, err error) error {
+func (c *Conn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
 	}
 	return &net.OpError{Op: op, Net: "memory", Source: c.local, Addr: c.remote, Err: err}
 }
 
-func (c *pipeConn) Close() error {
+func (c *Conn) Close() error {
 	c.SetDeadline(time.Time{}) // stop the timers
 	c.out.update(func() { c.out.ended = true })
 	c.in.update(func() { c.in.unread, c.in.buf = true, nil })
 	return nil
 }
 
+// Flush waits until the peer has read everything, or never will.
+func (c *Conn) Flush() {
+	f := c.out
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.buf) > 0 && !f.reset && !f.unread && !f.ended {
+		f.change.Wait()
+	}
+}
+
+// PeerWrites are the sizes of every Write that the peer has made so far, blocked ones included.
+func (c *Conn) PeerWrites() []int {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	return slices.Clone(c.in.writings)
+}
+
 // CloseWrite ends this end's writing; reading goes on.
-func (c *pipeConn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	c.out.update(func() { c.out.ended = true })
 	return nil
 }
 
 // Reset closes as an RST does. What has arrived at the peer can still be read
 // there, as on Linux.
-func (c *pipeConn) Reset() error {
+func (c *Conn) Reset() error {
 	c.out.update(func() { c.out.reset = true })
 	c.in.update(func() { c.in.reset = true })
 	return c.Close()
 }
 
-func (c *pipeConn) SetDeadline(t time.Time) error {
+func (c *Conn) SetDeadline(t time.Time) error {
 	c.SetReadDeadline(t)
 	return c.SetWriteDeadline(t)
 }
 
-func (c *pipeConn) SetReadDeadline(t time.Time) error {
+func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.in.setDeadline(&c.in.readBy, t)
 	return nil
 }
 
-func (c *pipeConn) SetWriteDeadline(t time.Time) error {
+func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.out.setDeadline(&c.out.writeBy, t)
 	return nil
 }
