@@ -104,7 +104,7 @@ func TestThePeerCloses(t *testing.T) {
 					is.True(strings.Contains(err.Error(), tc.err))
 					is.True(last == nil || last == err)
 					is.NoErr(srv.Wait(t.Context()))
-					is.Equal(len(srv.Conns()[0].WriteSizes()), 2)
+					is.Equal(len(wiretest.WriteSizes(srv.Conns()[0])), 2)
 				})
 			})
 		}

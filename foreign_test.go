@@ -9,6 +9,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -17,11 +18,11 @@ func TestRedirectClientCertificate(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
 		for _, callback := range []bool{false, true} {
 			is := is.New(t)
-			second := reqwstest.Script(reqwstest.ExpectTLSError())
+			second := reqwstest.Script(wiretest.ExpectTLSError())
 			if trusted {
 				second = reqwstest.Script(reqwstest.Accept())
 			}
-			srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.RequireClientCert(),
+			srv := reqwstest.NewMemory(t, reqwstest.TLS(), wiretest.RequireClientCert(),
 				reqwstest.Script(reqwstest.Redirect(302, "//localhost/")), second)
 			config := srv.TLSConfig()
 			config.ServerName = ""

@@ -11,6 +11,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -54,7 +55,7 @@ func TestHalt(t *testing.T) {
 					is.NoErr(to(srv).Run(t.Context(), reqws.Into(handler)))
 					is.Equal(calls, 1)
 					is.NoErr(srv.Wait(t.Context()))
-					is.Equal(len(srv.Conns()[0].WriteSizes()), 2) // the handshake, and all the rest
+					is.Equal(len(wiretest.WriteSizes(srv.Conns()[0])), 2) // the handshake, and all the rest
 				})
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -33,7 +34,7 @@ var servers = map[string]func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Serv
 func tidy(t *testing.T) {
 	t.Helper()
 	reqwstest.NoLeaks(t)
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 }
 
 // witness is a handler that notes what it gets, and answers what it is told to.

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/reqws/reqws/internal/conn"
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // closer2 is an HTTP/2 server of one stream, which notes what the client does to
@@ -258,7 +258,7 @@ func TestLastWordsOverHTTP2(t *testing.T) {
 // dialTo returns a function that dials a connection in memory, whose other end serve has.
 func dialTo(serve func(net.Conn)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
-		client, server := reqwstest.Pipe()
+		client, server := pipe.New()
 		go func() {
 			defer server.Close()
 			serve(server)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // hungUp is a connection whose peer has said something and closed it, so that
@@ -53,7 +53,7 @@ func TestAnswerBeforeTheRequest(t *testing.T) {
 			resp, err := New(
 				URL("ws://host/"), Protocols(HTTP1), Retry(Never), HTTPErrors(ReturnErrors),
 				DialContext(func(context.Context, string, string) (net.Conn, error) {
-					client, _ := reqwstest.Pipe()
+					client, _ := pipe.New()
 					return hungUp{client, strings.NewReader(c.said), c.end}, nil
 				}),
 			).Do(t.Context())

@@ -8,7 +8,7 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // How each event moves a link that is in each state.
@@ -49,7 +49,7 @@ func TestLinkTransitions(t *testing.T) {
 
 // linkIn returns a link in a state, over a connection that nobody uses.
 func linkIn(state linkState) *link {
-	c, _ := reqwstest.Pipe()
+	c, _ := pipe.New()
 	l := &link{conn: c, closeTimeout: time.Second, unblock: make(chan struct{}), state: state}
 	if state > linkOpen {
 		close(l.unblock)
@@ -103,7 +103,7 @@ func TestLinkWithoutACloseTimeout(t *testing.T) {
 // The read deadline is that of the loop until nothing can be written any more.
 func TestReadOnlyLinksHaveTheirOwnDeadline(t *testing.T) {
 	is := is.New(t)
-	near, far := reqwstest.Pipe()
+	near, far := pipe.New()
 	defer far.Close()
 	l := &link{conn: near}
 	l.on(writeFailed, errors.New("gone"))

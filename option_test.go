@@ -380,7 +380,7 @@ func TestAllOptionsTogether(t *testing.T) {
 		reqws.Redirect(true), reqws.RedirectTrusted(false), reqws.MaxRedirects(3), reqws.RedirectLogLevel(slog.LevelInfo),
 		reqws.HTTPErrors(reqws.RaiseErrors), reqws.Retry(reqws.Transient), reqws.RetryDelay(func(int) time.Duration { return 0 }), reqws.MaxRetries(1),
 		reqws.RetryLogLevel(slog.LevelInfo), reqws.Logger(slog.New(slog.DiscardHandler)),
-		reqws.ConnectTimeout(time.Minute), reqws.Protocols(reqws.HTTP1), reqws.Hostname("example.com"), reqws.TLSConfig(&tls.Config{RootCAs: srv.CertPool()}),
+		reqws.ConnectTimeout(time.Minute), reqws.Protocols(reqws.HTTP1), reqws.Hostname("example.com"), reqws.TLSConfig(&tls.Config{RootCAs: srv.TLSConfig().RootCAs}),
 		reqws.DialContext(srv.DialContext), reqws.Proxy(func(*http.Request) (*url.URL, error) { return nil, nil }), reqws.ProxyHeader(http.Header{"X": {"y"}}),
 		reqws.HTTP2Settings(http.HTTP2Config{}), reqws.Compression(websocket.CompressionContextTakeover), reqws.Transport(nil),
 		reqws.WriteTimeout(time.Minute), reqws.CloseTimeout(time.Minute),

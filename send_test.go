@@ -16,6 +16,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -199,7 +200,7 @@ func TestManySenders(t *testing.T) {
 		}
 		all.Wait()
 		is.NoErr(resp.Wait())
-		writes := len(srv.Conns()[0].WriteSizes())
+		writes := len(wiretest.WriteSizes(srv.Conns()[0]))
 		if writes > senders*each/10 {
 			t.Errorf("%d writes for %d messages", writes, senders*each)
 		}

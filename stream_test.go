@@ -155,7 +155,7 @@ func TestBatchesAndTheirReplies(t *testing.T) {
 		is.NoErr(err)
 		is.Equal(calls, 3)
 		is.NoErr(srv.Wait(t.Context()))
-		writes := srv.Conns()[0].WriteSizes()
+		writes := wiretest.WriteSizes(srv.Conns()[0])
 		is.Equal(len(writes), 1+3) // the handshake, two batches, the close frame
 	})
 }

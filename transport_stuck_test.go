@@ -10,6 +10,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/pipe"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -28,7 +29,7 @@ func (d deaf) Write(p []byte) (int, error) {
 func TestABodyThatIsStuckInAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		client, server := reqwstest.Pipe()
+		client, server := pipe.New()
 		stuck := deaf{client, make(chan struct{})}
 		resp, err := New(URL("ws://reqwstest.test/"), WriteTimeout(0), CloseTimeout(time.Second), Transport(RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			return &http.Response{

@@ -15,6 +15,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws/internal/conn"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -30,7 +31,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 	is := is.New(t)
 	reqwstest.NoLeaks(t)
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 	const n = 50
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
 	var echoed atomic.Int32
@@ -90,7 +91,7 @@ func TestParkedStreamsEnd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			is := is.New(t)
 			reqwstest.NoLeaks(t)
-			reqwstest.NoFDLeaks(t)
+			wiretest.NoFDLeaks(t)
 			begin := make(chan struct{})
 			steps := append([]reqwstest.Step{reqwstest.Accept(), reqwstest.Await(begin)}, tt.steps...)
 			srv := reqwstest.New(t, reqwstest.Script(steps...))
@@ -127,7 +128,7 @@ func TestParkedStreamsEnd(t *testing.T) {
 // lose nothing and leave nothing behind.
 func TestParkingUnderStress(t *testing.T) {
 	reqwstest.NoLeaks(t)
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
 	req := New(URL(srv.URL))
 	var wg sync.WaitGroup
@@ -181,7 +182,7 @@ func TestStreamsThatComeAndGoHearAll(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/GOMAXPROCS=%d", name, procs), func(t *testing.T) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 				reqwstest.NoLeaks(t)
-				reqwstest.NoFDLeaks(t)
+				wiretest.NoFDLeaks(t)
 				srv := reqwstest.New(t, reqwstest.Script(
 					reqwstest.Accept(),
 					reqwstest.Do(func(*reqwstest.Conn) error { runtime.Gosched(); return nil }),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -194,7 +195,7 @@ func TestThePollerCallsNobody(t *testing.T) {
 func TestThePollerEnds(t *testing.T) {
 	is := is.New(t)
 	reqwstest.NoLeaks(t)
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 	rc, _, far := sockets(t)
 	woken := make(chan struct{}, 1)
 	w := &Waiter{Wake: func() { woken <- struct{}{} }}

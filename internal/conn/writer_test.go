@@ -12,6 +12,7 @@ import (
 
 	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -130,7 +131,7 @@ func TestASendLeftInFlightAtTheEnd(t *testing.T) {
 func TestSendsGivenUpTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.StartTLS(), reqwstest.Stall()))
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(wiretest.StartTLS(), reqwstest.Stall()))
 		w := writing(t, srv, srv.TLSConfig())
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

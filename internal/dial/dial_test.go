@@ -15,12 +15,13 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws/internal/netconn"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
 func TestHandshakeOpensTheBareConnection(t *testing.T) {
 	reqwstest.NoLeaks(t)
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 	t.Run("ws", func(t *testing.T) {
 		is := is.New(t)
 		srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()))

@@ -16,7 +16,7 @@ import (
 
 	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/h2"
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 func TestLearnedIsBounded(t *testing.T) {
@@ -31,7 +31,7 @@ func TestLearnedIsBounded(t *testing.T) {
 // The server chose HTTP/1.1, and then nobody wanted to know.
 func TestFallbackConnectionIsClosed(t *testing.T) {
 	is := is.New(t)
-	client, server := reqwstest.Pipe()
+	client, server := pipe.New()
 	var s fallback
 	s.discard()
 	s.put(client)
@@ -39,7 +39,7 @@ func TestFallbackConnectionIsClosed(t *testing.T) {
 	_, err := server.Read(make([]byte, 1))
 	is.Equal(err, io.EOF)
 
-	client, server = reqwstest.Pipe()
+	client, server = pipe.New()
 	var again fallback
 	again.put(client)
 	again.discard()

@@ -15,7 +15,7 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // opening returns the handshake request that coder's Dial makes for a ws or wss
@@ -82,7 +82,7 @@ func (l lan) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	client, server := reqwstest.Pipe()
+	client, server := pipe.New()
 	go func() {
 		defer server.Close()
 		host(server)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // pieces is a connection that gives what it has n bytes at a time, and then its end.
@@ -83,7 +83,7 @@ func FuzzProxyAnswer(f *testing.F) {
 func TestHandshakeRequestOnTheWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := is.New(t)
-		client, server := reqwstest.Pipe()
+		client, server := pipe.New()
 		req := opening(t.Context(), "ws://user:secret@host:8080")
 		req.Host = "other.example"
 		req.Header.Set("Sec-Websocket-Key", "the key")

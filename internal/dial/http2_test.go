@@ -19,7 +19,7 @@ import (
 
 	"github.com/reqws/reqws/internal/failure"
 	"github.com/reqws/reqws/internal/h2"
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 func TestExtendedConnectRequest(t *testing.T) {
@@ -59,7 +59,7 @@ func TestNoZoneLeavesThisMachine(t *testing.T) {
 				host := &host2{http2: true, extended: true}
 				heads := make(chan string, 1)
 				dial := DialContext(func(context.Context, string, string) (net.Conn, error) {
-					client, server := reqwstest.Pipe()
+					client, server := pipe.New()
 					go func() {
 						defer server.Close()
 						if p == HTTP2 {

@@ -15,12 +15,13 @@ import (
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
 func TestPlain(t *testing.T) {
 	reqwstest.NoLeaks(t, "net/http")
-	reqwstest.NoFDLeaks(t)
+	wiretest.NoFDLeaks(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s over %s", r.Method, r.URL.Path, r.Proto)
 	})

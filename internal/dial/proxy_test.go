@@ -234,7 +234,7 @@ func TestHTTPSProxy(t *testing.T) {
 	})
 	t.Run("not trusted", func(t *testing.T) {
 		is := is.New(t)
-		srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(reqwstest.ExpectTLSError()))
+		srv := reqwstest.NewMemory(t, reqwstest.TLS(), reqwstest.Script(wiretest.ExpectTLSError()))
 		_, err := handshakeOver(t.Context(), "wss://host/p", ProxyURL("https://user:secret@reqwstest.test"), DialContext(srv.DialContext))
 		is.True(strings.HasPrefix(err.Error(), "reqws: proxy: wss://host/p: proxy https://reqwstest.test: TLS: tls: failed to verify certificate"))
 		is.True(!strings.Contains(err.Error(), "secret"))

@@ -15,6 +15,7 @@ import (
 	"github.com/matryer/is"
 
 	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/wiretest"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -61,7 +62,7 @@ func TestServerName(t *testing.T) {
 
 func TestTLSErrors(t *testing.T) {
 	refused := errors.New("not the pinned key")
-	rejects := reqwstest.Script(reqwstest.ExpectTLSError())
+	rejects := reqwstest.Script(wiretest.ExpectTLSError())
 	tests := []struct {
 		name   string
 		server []reqwstest.Option
@@ -77,13 +78,13 @@ func TestTLSErrors(t *testing.T) {
 			"certificate is valid for", nil, new(x509.HostnameError)},
 		{"pinning", []reqwstest.Option{rejects}, func(c *tls.Config) { c.VerifyConnection = func(tls.ConnectionState) error { return refused } }, "example.com",
 			"not the pinned key", refused, nil},
-		{"no common protocol", []reqwstest.Option{rejects, reqwstest.ALPN("h3")}, func(*tls.Config) {}, "example.com",
+		{"no common protocol", []reqwstest.Option{rejects, wiretest.ALPN("h3")}, func(*tls.Config) {}, "example.com",
 			"the peer has none of the protocols offered (http/1.1): remote error: tls: no application protocol", nil, nil},
 		{"no common version", []reqwstest.Option{rejects}, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, "example.com",
 			"protocol version not supported", nil, nil},
-		{"no client certificate", []reqwstest.Option{rejects, reqwstest.RequireClientCert()}, func(c *tls.Config) { c.Certificates = nil }, "example.com",
+		{"no client certificate", []reqwstest.Option{rejects, wiretest.RequireClientCert()}, func(c *tls.Config) { c.Certificates = nil }, "example.com",
 			"certificate required", nil, nil},
-		{"no client certificate, TLS 1.2", []reqwstest.Option{rejects, reqwstest.RequireClientCert()}, func(c *tls.Config) {
+		{"no client certificate, TLS 1.2", []reqwstest.Option{rejects, wiretest.RequireClientCert()}, func(c *tls.Config) {
 			c.Certificates, c.MaxVersion = nil, tls.VersionTLS12
 		}, "example.com", "remote error: tls: ", nil, nil},
 	}
@@ -143,7 +144,7 @@ func TestHangUpWithinTLS(t *testing.T) {
 
 func TestClientCertificate(t *testing.T) {
 	is := is.New(t)
-	srv := reqwstest.NewTLS(t, reqwstest.RequireClientCert(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
+	srv := reqwstest.NewTLS(t, wiretest.RequireClientCert(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
 	config := srv.TLSConfig()
 	echoes(t, opens(t, srv.URL, TLSConfig(config)))
 
@@ -163,7 +164,7 @@ func TestClientCertificate(t *testing.T) {
 }
 
 func TestServerWithoutALPN(t *testing.T) {
-	srv := reqwstest.NewTLS(t, reqwstest.ALPN(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
+	srv := reqwstest.NewTLS(t, wiretest.ALPN(), reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Times(2))
 	echoes(t, opens(t, srv.URL, TLSConfig(srv.TLSConfig())))
 	echoes(t, opens(t, srv.URL, TLSConfig(srv.TLSConfig()), Protocols(HTTP2, HTTP1)))
 }

@@ -11,14 +11,14 @@ import (
 
 	"github.com/matryer/is"
 
-	"github.com/reqws/reqws/reqwstest"
+	"github.com/reqws/reqws/internal/pipe"
 )
 
 // noDeadlines is a body as net/http's Transport makes it.
 type noDeadlines struct{ io.ReadWriteCloser }
 
 func body(t *testing.T) (*Body, net.Conn) {
-	client, server := reqwstest.PipeSize(100)
+	client, server := pipe.Sized(100)
 	conn := NewBody(noDeadlines{client})
 	t.Cleanup(func() {
 		_ = conn.Close()
