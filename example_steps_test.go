@@ -8,19 +8,11 @@ import (
 	"github.com/reqws/reqws"
 )
 
-// Request
-
 // Auth
-
-// AWS
 
 // Redirect
 
-// Errors
-
 // Retry
-
-// Steps
 
 func ExampleUse() {
 	srv := newExampleServer("X-Request-Id")
