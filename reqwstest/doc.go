@@ -35,8 +35,8 @@
 // New listens on loopback, NewTLS with a certificate that Server.TLSConfig
 // trusts. NewMemory listens nowhere: clients use Server.DialContext, and since
 // nothing in it waits for the operating system, it works in testing/synctest
-// bubbles, where Sleep and ExpectNothing, and the times of requests,
-// are virtual and exact. NewMemory and the option TLS go together.
+// bubbles, where Sleep, ExpectNothing and the times of requests are virtual and
+// exact. NewMemory and the option TLS go together.
 //
 // # What is checked without being asked
 //

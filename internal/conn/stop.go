@@ -2,8 +2,8 @@ package conn
 
 import "time"
 
-// Stop fails what waits and what is still to come. What is in flight is up to who
-// writes it, whom the closing of the connection wakes.
+// Stop fails what waits and what is still to come. What is in flight is up to who writes it,
+// who does not wait for the connection any more: that may not be closed for long.
 func (w *Writer) Stop(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -12,8 +12,11 @@ func (w *Writer) Stop(err error) {
 	}
 	if !w.busy {
 		w.breakDown(w.err)
-	} else {
-		w.failQueue()
+		return
+	}
+	w.failQueue()
+	if w.waiting {
+		w.interrupt()
 	}
 }
 

@@ -160,3 +160,18 @@ func TestSendsGivenUpTogether(t *testing.T) {
 		hangUp(w)
 	})
 }
+
+// A Send that waits in a write ends with Stop, though the connection stays open.
+func TestStopEndsAWriteThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(reqwstest.Stall()))
+		w, gone := writing(t, srv, nil), errors.New("gone")
+		sent := make(chan error, 1)
+		go func() { sent <- w.Send(t.Context(), []wire.Frame{binary(10_000)}) }()
+		synctest.Wait()
+		w.Stop(gone)
+		is.Equal(<-sent, gone)
+		hangUp(w)
+	})
+}
