@@ -19,6 +19,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/reqws/reqws/internal/host"
 )
 
 // AWSSigV4 signs each attempt with AWS Signature Version 4, after all other
@@ -146,7 +148,7 @@ func (s SigV4) sign(signer *v4.Signer, req *http.Request) (*http.Request, error)
 	req = req.Clone(ctx)
 	deleteHeader(req.Header, amzDate)
 	deleteHeader(req.Header, amzSecurityToken)
-	req.Host = withoutPort(cmp.Or(req.Host, req.URL.Host), defaultPorts[req.URL.Scheme])
+	req.Host = withoutPort(cmp.Or(req.Host, req.URL.Host), host.Ports[req.URL.Scheme])
 	if s.Presign > 0 {
 		return req, s.signQuery(signer, creds, req, query, payload)
 	}

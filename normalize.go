@@ -16,7 +16,7 @@ import (
 // host in ASCII and without a default port, a path, nothing unescaped that a
 // request line may not hold, no fragment.
 func normalize(u *url.URL) error {
-	port, known := defaultPorts[u.Scheme]
+	port, known := host.Ports[u.Scheme]
 	if !known {
 		return fmt.Errorf("its scheme is %q, not ws, wss, http or https", u.Scheme)
 	}
@@ -56,8 +56,6 @@ func normalizePath(u *url.URL) {
 		u.RawPath = written
 	}
 }
-
-var defaultPorts = map[string]string{"ws": "80", "http": "80", "wss": "443", "https": "443"}
 
 // withoutPort takes port, or an empty one, off the end of a host.
 func withoutPort(host, port string) string {

@@ -1,9 +1,7 @@
 package reqws_test
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -196,8 +194,9 @@ func TestWithGoServerStreamsShareNothing(t *testing.T) {
 		flush := http.NewResponseController(w).Flush
 		flush()
 		for z := (&inflater{window: window}); ; flush() {
-			p, compressed, err := readMasked(r.Body)
-			if err == nil && compressed {
+			f, err := reqwstest.Decode(r.Body)
+			p := f.Payload
+			if err == nil && f.RSV&reqwstest.RSV1 != 0 {
 				p, err = z.inflate(p)
 			}
 			if err != nil {
@@ -219,36 +218,4 @@ func TestWithGoServerStreamsShareNothing(t *testing.T) {
 		}
 		return append(all, overPlain(t, true), overCoder(t, true, takeover, takeover), overCoder(t, false, noTakeover, noTakeover))
 	}, 600)
-}
-
-// readMasked reads a client's frame.
-func readMasked(r io.Reader) (p []byte, compressed bool, err error) {
-	h := make([]byte, 14)
-	read := func(p []byte) {
-		if err == nil {
-			_, err = io.ReadFull(r, p)
-		}
-	}
-	read(h[:2])
-	n := uint64(h[1] & 0x7f)
-	switch n {
-	case 126:
-		read(h[2:4])
-		n = uint64(binary.BigEndian.Uint16(h[2:]))
-	case 127:
-		read(h[2:10])
-		n = binary.BigEndian.Uint64(h[2:])
-	}
-	key := h[10:14]
-	read(key)
-	if err != nil {
-		return nil, false, err
-	}
-	var buf bytes.Buffer
-	_, err = io.CopyN(&buf, r, int64(n))
-	p = buf.Bytes()
-	for i := range p {
-		p[i] ^= key[i%4]
-	}
-	return p, h[0]&0x40 != 0, err
 }

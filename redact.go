@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/host"
 )
 
 // redacted returns what [Response].Request keeps of a request, with credentials
@@ -162,7 +163,7 @@ func shownTemplate(raw string) string {
 		return invalid
 	}
 	u, err := url.Parse(ref.authority)
-	if err != nil || ref.authority != "" && (u.Hostname() == "" || defaultPorts[u.Scheme] == "") || ref.fragment != "" && isWebSocket(u) {
+	if err != nil || ref.authority != "" && (u.Hostname() == "" || host.Ports[u.Scheme] == "") || ref.fragment != "" && isWebSocket(u) {
 		return invalid
 	}
 	behind := raw[len(ref.authority)+len(ref.path):]

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/reqws/reqws/internal/failure"
+	"github.com/reqws/reqws/internal/host"
 )
 
 // redirectConfig is what the options of the group redirect come to.
@@ -167,7 +168,7 @@ func (h *hop) resolve(location string) (*url.URL, error) {
 	if isWebSocket(h.origin) {
 		u.Scheme = asWebSocket(u.Scheme)
 	}
-	if defaultPorts[u.Scheme] == "" || isWebSocket(u) != isWebSocket(h.origin) {
+	if host.Ports[u.Scheme] == "" || isWebSocket(u) != isWebSocket(h.origin) {
 		return nil, errors.New("the Location has a scheme that cannot be followed")
 	}
 	if err := normalize(u); err != nil {
@@ -227,7 +228,7 @@ func isTLS(u *url.URL) bool { return u.Scheme == "wss" || u.Scheme == "https" }
 // origin names scheme, host and port, with ws as http and wss as https.
 func origin(u *url.URL) string {
 	scheme := asHTTP(u.Scheme)
-	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), defaultPorts[scheme])
+	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), host.Ports[scheme])
 }
 
 // redirectedMethod is what RFC 9110, sections 15.4.2 to 15.4.4, makes of a

@@ -157,7 +157,7 @@ func (c *Conn) WriteFrame(frames ...Frame) error {
 // ReadFrame reads the next frame, unmasks, records and checks it. A frame that
 // RFC 6455 forbids is an error that names the section.
 func (c *Conn) ReadFrame() (Frame, error) {
-	f, err := readFrame(c.r)
+	f, err := Decode(c.r)
 	if err != nil {
 		return f, err
 	}

@@ -2,10 +2,9 @@ package reqwstest
 
 // For the tests of what the package does from outside.
 var (
-	ReadFrame = readFrame
-	Masked    = masked
-	Memory    = memory
-	Mentions  = mentions
+	Masked   = masked
+	Memory   = memory
+	Mentions = mentions
 )
 
 const Module = module

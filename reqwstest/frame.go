@@ -163,10 +163,11 @@ func shortestForm(length uint64) int {
 // maxPayload bounds what a client may make this server hold.
 const maxPayload = 1 << 30
 
-// readFrame reads one frame and unmasks it. LengthBits is left 0 if the length
-// came in its shortest form. io.EOF means that nothing at all came;
-// io.ErrUnexpectedEOF that the frame was cut off.
-func readFrame(r io.Reader) (Frame, error) {
+// Decode reads the next frame, of either side, and unmasks it: Masked and Key say how it came.
+// LengthBits is left 0 if the length came in its shortest form. What the frame says is not
+// checked. io.EOF means that nothing at all came, io.ErrUnexpectedEOF that the frame was cut
+// off.
+func Decode(r io.Reader) (Frame, error) {
 	var h [8]byte
 	if _, err := io.ReadFull(r, h[:2]); err != nil {
 		return Frame{}, err

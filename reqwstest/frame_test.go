@@ -77,21 +77,21 @@ func TestReadFrame(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			is := is.New(t)
 			r := bytes.NewReader(append(bytes.Clone(tt.in), "rest"...))
-			got, err := readFrame(r)
+			got, err := Decode(r)
 			is.NoErr(err)
 			is.Equal(got, tt.want)
 			is.Equal(r.Len(), len("rest")) // and not a byte more
 
-			_, err = readFrame(bytes.NewReader(nil))
+			_, err = Decode(bytes.NewReader(nil))
 			is.Equal(err, io.EOF)
 			for cut := 1; cut < len(tt.in); cut += 1 + len(tt.in)/300 {
-				_, err := readFrame(bytes.NewReader(tt.in[:cut]))
+				_, err := Decode(bytes.NewReader(tt.in[:cut]))
 				is.True(errors.Is(err, io.ErrUnexpectedEOF)) // cut off
 			}
 		})
 	}
 	is := is.New(t)
-	_, err := readFrame(bytes.NewReader(unhex("82 ff 8000000000000000 00000000")))
+	_, err := Decode(bytes.NewReader(unhex("82 ff 8000000000000000 00000000")))
 	is.True(strings.Contains(err.Error(), "claims 9223372036854775808 bytes"))
 }
 
@@ -131,7 +131,7 @@ func FuzzReadFrame(f *testing.F) {
 		var check rules
 		for {
 			before := len(in) - r.Len()
-			frame, err := readFrame(r)
+			frame, err := Decode(r)
 			if err != nil {
 				return
 			}

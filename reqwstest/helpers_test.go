@@ -123,7 +123,7 @@ func (p *peer) send(frames ...Frame) {
 
 // next reads a frame and shows it, or the error.
 func (p *peer) next() string {
-	f, err := ReadFrame(p.r)
+	f, err := Decode(p.r)
 	if err != nil {
 		return err.Error()
 	}

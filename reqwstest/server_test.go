@@ -49,7 +49,7 @@ func TestStepsThatAreMet(t *testing.T) {
 			p.ask(handshake)
 			is.Equal(p.next(), `opcode 0x3 "" without FIN with RSV2`)
 			is.Equal(p.next(), `text "a"`)
-			f, err := ReadFrame(p.r)
+			f, err := Decode(p.r)
 			is.NoErr(err)
 			is.Equal(f.LengthBits, 16)
 		}},

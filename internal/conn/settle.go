@@ -90,7 +90,7 @@ func (w *Writer) sortOut() error {
 	alone := w.inHand() == 1
 	for _, op := range w.flight { // before any of them is done
 		if some, all := w.handed(op); op.cancelled && some && (!all || alone && w.out > 0) {
-			return fmt.Errorf("%w: %w", ErrCut, op.ctx.Err())
+			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
 		}
 	}
 	var kept, back []*Op

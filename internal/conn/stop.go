@@ -14,6 +14,11 @@ func (w *Writer) Stop(err error) {
 		w.breakDown(w.err)
 		return
 	}
+	w.cutShort()
+}
+
+// cutShort fails what waits, and ends a write that does. mu is held.
+func (w *Writer) cutShort() {
 	w.failQueue()
 	if w.waiting {
 		w.interrupt()
@@ -30,10 +35,7 @@ func (w *Writer) GiveUp(err error) {
 	}
 	w.err = err
 	w.owner.WriteFailed(err)
-	w.failQueue()
-	if w.waiting {
-		w.interrupt()
-	}
+	w.cutShort()
 }
 
 // Quit stops the writing where it is, and waits a moment for that: whatever has failed is known

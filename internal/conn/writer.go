@@ -67,8 +67,8 @@ type Options struct {
 	Deflate *wire.DeflateParams
 }
 
-// ErrCut is a Send whose ctx ended when a part of its frames was written.
-var ErrCut = errors.New("a Send was cut off in the middle of its frames")
+// errCut is a Send whose ctx ended when a part of its frames was written.
+var errCut = errors.New("a Send was cut off in the middle of its frames")
 
 // Init readies w for a connection that is not there yet: until Open, and behind a close frame,
 // sending fails with closed.

@@ -153,10 +153,10 @@ func TestSendsGivenUpTogether(t *testing.T) {
 		synctest.Wait()
 		for _, op := range []*Op{whole, cut} {
 			is.True(<-op.wake)
-			is.True(errors.Is(op.err, ErrCut))
+			is.True(errors.Is(op.err, errCut))
 			is.Equal(len(op.wake), 0)
 		}
-		is.True(errors.Is(<-w.owner.(owner).failed, ErrCut))
+		is.True(errors.Is(<-w.owner.(owner).failed, errCut))
 		hangUp(w)
 	})
 }

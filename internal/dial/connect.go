@@ -128,9 +128,7 @@ func address(u *url.URL) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return net.JoinHostPort(name, cmp.Or(u.Port(), ports[u.Scheme], socksPort)), nil
+	return net.JoinHostPort(name, cmp.Or(u.Port(), host.Ports[u.Scheme], socksPort)), nil
 }
-
-var ports = map[string]string{"http": "80", "https": "443"}
 
 const socksPort = "1080" // RFC 1928, section 3

@@ -109,8 +109,8 @@ func (t *roundTrip) openIn(ctx context.Context, p Protocol, orElse bool) (*http.
 	return t.upgrade(ctx, conn)
 }
 
-// ErrNoHTTP2 says that TLS agreed on another protocol.
-var ErrNoHTTP2 = errors.New("the server did not choose HTTP/2 in ALPN")
+// errNoHTTP2 says that TLS agreed on another protocol.
+var errNoHTTP2 = errors.New("the server did not choose HTTP/2 in ALPN")
 
 // declines says whether an answer or error means that the server wants another
 // protocol than p, and whether it always will.
@@ -119,7 +119,7 @@ func (t *roundTrip) declines(origin string, p Protocol, resp *http.Response, err
 		declined = wantsOther(resp)
 		return declined, declined
 	}
-	for _, other := range []error{h2.ErrNoExtendedConnect, h2.ErrNotHTTP2, h2.ErrHTTP11Required, ErrNoHTTP2, errSpeaksH2} {
+	for _, other := range []error{h2.ErrNoExtendedConnect, h2.ErrNotHTTP2, h2.ErrHTTP11Required, errNoHTTP2, errSpeaksH2} {
 		if errors.Is(err, other) {
 			return true, true
 		}

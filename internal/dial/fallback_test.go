@@ -170,7 +170,7 @@ func TestProtocolsOverTLS(t *testing.T) {
 		{name: "HTTP/1.1 chosen", protocols: reverse, alpn: []string{"http/1.1"}, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{1, 2}},
 		{name: "no extended CONNECT", protocols: reverse, alpn: []string{"h2", "http/1.1"}, host: &host2{http1: upgrading, http2: true}, status: 101, proto: "HTTP/1.1", conns: [2]int{2, 3}},
 		{name: "no ALPN", protocols: reverse, alpn: []string{}, host: &host2{http1: upgrading}, status: 101, proto: "HTTP/1.1", conns: [2]int{1, 2}},
-		{name: "HTTP/2 alone, without ALPN", protocols: []Protocol{HTTP2}, alpn: []string{}, host: &host2{http1: upgrading}, err: "reqws: handshake: wss://example.com/p: ", is: ErrNoHTTP2, conns: [2]int{1, 2}},
+		{name: "HTTP/2 alone, without ALPN", protocols: []Protocol{HTTP2}, alpn: []string{}, host: &host2{http1: upgrading}, err: "reqws: handshake: wss://example.com/p: ", is: errNoHTTP2, conns: [2]int{1, 2}},
 		{name: "HTTP/2 alone, refused by ALPN", protocols: []Protocol{HTTP2}, alpn: []string{"http/1.1"}, host: &host2{}, refused: 2, err: "reqws: TLS: wss://example.com/p: the peer has none of the protocols offered (h2)"},
 	}
 	_, roots := certificate()

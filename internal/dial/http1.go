@@ -25,7 +25,7 @@ const maxHead = 1 << 20
 // What is wrong with a head. None of them quotes it: it may hold a cookie, or what
 // the request said.
 var (
-	ErrHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
+	errHeadTooBig = fmt.Errorf("the head of the answer is larger than %d bytes", maxHead)
 	errNotHTTP    = errors.New("the answer is not HTTP/1.1: its first line is malformed")
 	errBadHeader  = errors.New("the answer has a malformed header line")
 	errSpeaksTLS  = errors.New("the peer answered in TLS")
@@ -206,7 +206,7 @@ func (r *answerReader) line() (string, error) {
 		part, err := r.ReadSlice('\n')
 		r.text = append(r.text, part...)
 		if len(r.text) > maxHead {
-			return "", ErrHeadTooBig
+			return "", errHeadTooBig
 		}
 		if err == bufio.ErrBufferFull {
 			continue

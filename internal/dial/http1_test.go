@@ -65,7 +65,7 @@ func fuzzHead(f *testing.F, method string, opens func(status int) bool) {
 			is.True(strings.HasSuffix(string(answer), rest))
 		}
 		known := []string{"", "the connection was closed before the answer was complete: unexpected EOF"}
-		for _, err := range []error{ErrHeadTooBig, errNotHTTP, errBadHeader, errSpeaksTLS, errSpeaksH2} {
+		for _, err := range []error{errHeadTooBig, errNotHTTP, errBadHeader, errSpeaksTLS, errSpeaksH2} {
 			known = append(known, err.Error())
 		}
 		is.True(slices.Contains(known, text))
@@ -129,10 +129,10 @@ func TestAnswers(t *testing.T) {
 		{"only an interim answer", hangingUp("HTTP/1.1 100 Continue\r\n\r\n"), 0, "", "handshake: ws://host/p: the connection was closed before", io.ErrUnexpectedEOF},
 		{"no HTTP", answering("SSH-2.0-OpenSSH_9.9\r\n"), 0, "", `handshake: ws://host/p: the answer is not HTTP/1.1`, nil},
 		{"a bad header", answering("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"), 0, "", "handshake: ws://host/p: the answer has a malformed header line", nil},
-		{"no HTTP, without end", answering(strings.Repeat("x", 3<<20)), 0, "", "handshake: ws://host/p: the head of the answer is larger than 1048576 bytes", ErrHeadTooBig},
+		{"no HTTP, without end", answering(strings.Repeat("x", 3<<20)), 0, "", "handshake: ws://host/p: the head of the answer is larger than 1048576 bytes", errHeadTooBig},
 		{"a long line", answering(strings.Repeat("x", 100<<10) + "\r\n\r\n"), 0, "", "the answer is not HTTP/1.1", nil},
-		{"a head without end", answering("HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 2000)), 0, "", "the head of the answer is larger", ErrHeadTooBig},
-		{"interim answers without end", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100_000)), 0, "", "the head of the answer is larger", ErrHeadTooBig},
+		{"a head without end", answering("HTTP/1.1 101 Switching Protocols\r\n" + strings.Repeat("X-Y: "+strings.Repeat("z", 1000)+"\r\n", 2000)), 0, "", "the head of the answer is larger", errHeadTooBig},
+		{"interim answers without end", answering(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 100_000)), 0, "", "the head of the answer is larger", errHeadTooBig},
 		{"a reset", func(conn net.Conn) {
 			readHead(conn)
 			conn.(interface{ Reset() error }).Reset()

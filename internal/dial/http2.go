@@ -63,7 +63,7 @@ func (t *roundTrip) openHTTP2(shared context.Context, orElse bool) (net.Conn, er
 		} else {
 			netconn.Bare(conn).Close()
 		}
-		return nil, t.fail(ctx, ErrNoHTTP2)
+		return nil, t.fail(ctx, errNoHTTP2)
 	}
 	return conn, nil
 }

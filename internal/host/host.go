@@ -10,6 +10,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
+// Ports are the default ports of the schemes.
+var Ports = map[string]string{"ws": "80", "http": "80", "wss": "443", "https": "443"}
+
 // ASCII returns a host name beyond ASCII in its IDNA form (RFC 5891), and others as they are.
 func ASCII(name string) (string, error) {
 	if name == "" {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -274,53 +273,20 @@ func fragments(draw *rand.Rand, s string) []reqwstest.Frame {
 // listen reads what the client sends, to its end, and answers a close frame.
 func (r *record) listen(in *bufio.Reader, c peer, p plan) {
 	for {
-		op, payload, err := readFrame(in)
-		if err != nil {
+		f, err := reqwstest.Decode(in)
+		if err != nil || !f.Masked {
 			return
 		}
-		switch op {
+		switch f.Op {
 		case reqwstest.OpText, reqwstest.OpBinary:
 			r.mu.Lock()
-			r.heard = append(r.heard, string(payload))
+			r.heard = append(r.heard, string(f.Payload))
 			r.mu.Unlock()
 		case reqwstest.OpClose:
 			if p.fault == waits {
-				_, _ = c.Write(reqwstest.Encode(reqwstest.Frame{Fin: true, Op: reqwstest.OpClose, Payload: payload}))
+				_, _ = c.Write(reqwstest.Encode(reqwstest.Frame{Fin: true, Op: reqwstest.OpClose, Payload: f.Payload}))
 			}
 			c.leave()
 		}
 	}
-}
-
-var errUnmasked = errors.New("an unmasked frame")
-
-// readFrame reads one frame of a client's, which sends each message in one.
-func readFrame(in *bufio.Reader) (reqwstest.Op, []byte, error) {
-	var h [8]byte
-	if _, err := io.ReadFull(in, h[:2]); err != nil {
-		return 0, nil, err
-	}
-	op, n := reqwstest.Op(h[0]&15), uint64(h[1]&127)
-	if h[1]&128 == 0 {
-		return 0, nil, errUnmasked
-	}
-	size := map[uint64]int{126: 2, 127: 8}[n]
-	if size > 0 {
-		if _, err := io.ReadFull(in, h[:size]); err != nil {
-			return 0, nil, err
-		}
-		n = 0
-		for _, b := range h[:size] {
-			n = n<<8 | uint64(b)
-		}
-	}
-	body := make([]byte, 4+n)
-	if _, err := io.ReadFull(in, body); err != nil {
-		return 0, nil, err
-	}
-	key, payload := body[:4], body[4:]
-	for i := range payload {
-		payload[i] ^= key[i%4]
-	}
-	return op, payload, nil
 }

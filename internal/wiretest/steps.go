@@ -14,7 +14,7 @@ import (
 
 // SendRaw sends bytes as they are, in one write.
 func SendRaw[P ~string | ~[]byte](p P) reqwstest.Step {
-	return reqwstest.Named(fmt.Sprintf("SendRaw(%s)", quote(p)), func(c *reqwstest.Conn) error {
+	return reqwstest.Named(fmt.Sprintf("SendRaw(%.80q)", string(p)), func(c *reqwstest.Conn) error {
 		_, err := c.Write([]byte(p))
 		return err
 	})
@@ -24,7 +24,7 @@ func SendRaw[P ~string | ~[]byte](p P) reqwstest.Step {
 // piece waits until the client has read the one before, so that it must see all of
 // them; TCP may join them.
 func SendSplit[P ~string | ~[]byte](n int, p P) reqwstest.Step {
-	return reqwstest.Named(fmt.Sprintf("SendSplit(%d, %s)", n, quote(p)), func(c *reqwstest.Conn) error {
+	return reqwstest.Named(fmt.Sprintf("SendSplit(%d, %.80q)", n, string(p)), func(c *reqwstest.Conn) error {
 		for piece := range slices.Chunk([]byte(p), max(n, 1)) {
 			if _, err := c.Write(piece); err != nil {
 				return err
@@ -49,14 +49,14 @@ func WriteSizes(c *reqwstest.Conn) []int {
 // ExpectRaw expects exactly these bytes next, in any number of pieces: for what is
 // not WebSocket, such as SOCKS.
 func ExpectRaw[P ~string | ~[]byte](p P) reqwstest.Step {
-	return reqwstest.Named(fmt.Sprintf("ExpectRaw(%s)", quote(p)), func(c *reqwstest.Conn) error {
+	return reqwstest.Named(fmt.Sprintf("ExpectRaw(%.80q)", string(p)), func(c *reqwstest.Conn) error {
 		got := make([]byte, len(p))
 		n, err := io.ReadFull(c, got)
 		if err != nil {
-			return fmt.Errorf("want %s, got %s and then: %w", quote(p), quote(got[:n]), err)
+			return fmt.Errorf("want %.80q, got %.80q and then: %w", string(p), got[:n], err)
 		}
 		if !bytes.Equal(got, []byte(p)) {
-			return fmt.Errorf("want %s, got %s", quote(p), quote(got))
+			return fmt.Errorf("want %.80q, got %.80q", string(p), got)
 		}
 		return nil
 	})
@@ -64,7 +64,7 @@ func ExpectRaw[P ~string | ~[]byte](p P) reqwstest.Step {
 
 // RawResponse reads a request of any kind and answers with exactly these bytes.
 func RawResponse[P ~string | ~[]byte](p P) reqwstest.Step {
-	return reqwstest.Named(fmt.Sprintf("RawResponse(%s)", quote(p)), func(c *reqwstest.Conn) error {
+	return reqwstest.Named(fmt.Sprintf("RawResponse(%.80q)", string(p)), func(c *reqwstest.Conn) error {
 		if _, err := c.ReadRequest(); err != nil {
 			return err
 		}
@@ -75,12 +75,3 @@ func RawResponse[P ~string | ~[]byte](p P) reqwstest.Step {
 
 // HalfClose sends a FIN; later steps can still read.
 func HalfClose() reqwstest.Step { return reqwstest.Named("HalfClose", (*reqwstest.Conn).CloseWrite) }
-
-// quote shows bytes in a failure report, cut to a readable length.
-func quote[P ~string | ~[]byte](p P) string {
-	const most = 80
-	if len(p) <= most {
-		return fmt.Sprintf("%q", string(p))
-	}
-	return fmt.Sprintf("%q... (%d bytes)", string(p[:most]), len(p))
-}
