@@ -263,11 +263,11 @@ func TestMaskingKeysDiffer(t *testing.T) {
 		reqwstest.SendText("go"),
 		reqwstest.Do(func(c *reqwstest.Conn) error {
 			for range 40 {
-				var frame [2 + 4 + len("the same")]byte
-				if _, err := io.ReadFull(c, frame[:]); err != nil {
+				f, err := reqwstest.Decode(c)
+				if err != nil {
 					return err
 				}
-				keys[[4]byte(frame[2:])] = true
+				keys[f.Key] = true
 			}
 			return nil
 		}),
