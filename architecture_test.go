@@ -20,7 +20,8 @@ const module = "github.com/reqws/reqws"
 // floors says which packages of this module each one may import: those below it. ARCHITECTURE.md
 // draws them.
 var floors = map[string][]string{
-	".":                 {"internal/conn", "internal/dial", "internal/failure", "internal/host", "internal/netconn", "internal/wire"},
+	".":                 {"internal/alarm", "internal/conn", "internal/dial", "internal/failure", "internal/host", "internal/netconn", "internal/wire"},
+	"internal/alarm":    {},
 	"internal/conn":     {"internal/netconn", "internal/wire"},
 	"internal/dial":     {"internal/failure", "internal/h2", "internal/host", "internal/netconn"},
 	"internal/failure":  {},

@@ -47,7 +47,8 @@
 //   - connect, how to get there: [ConnectTimeout], [Protocols], [Hostname], [TLSConfig],
 //     [DialContext], [Proxy], [ProxyURL], [ProxyHeader], [HTTP2Settings], [Compression],
 //     [Transport]
-//   - life, of an open connection: [WriteTimeout], [CloseTimeout]
+//   - life, of an open connection: [Heartbeat], [HeartbeatFrame], [WriteTimeout],
+//     [CloseTimeout]
 //   - steps: [Use], [UseOuter]
 //
 // [Options] makes one option of several, of any group.

@@ -22,8 +22,8 @@ var (
 	ErrUnknownMessage = errors.New("the message is of another stream")
 	// ErrMessageTooBig: a message or body larger than [MaxMessageSize].
 	ErrMessageTooBig = errors.New("message too big")
-	// ErrPeerUnresponsive: the peer left a ping of the HTTP/2 connection unanswered
-	// (see [HTTP2Settings]).
+	// ErrPeerUnresponsive: nothing came from the peer, nor after a [Heartbeat], or a ping of the
+	// HTTP/2 connection was left unanswered (see [HTTP2Settings]).
 	ErrPeerUnresponsive = errors.New("the peer does not respond")
 	// ErrClosed: the stream has been closed from this side.
 	ErrClosed = errors.New("the stream is closed")

@@ -147,6 +147,8 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"Transport", Transport(http.DefaultTransport), Transport(nil), func(c *config) any { return c.connect.roundTripper() == http.RoundTripper(c.connect.own) }, nil},
 		{"WriteTimeout", WriteTimeout(1), WriteTimeout(2), func(c *config) any { return c.life.writeTimeout }, nil},
 		{"CloseTimeout", CloseTimeout(1), CloseTimeout(2), func(c *config) any { return c.life.closeTimeout }, nil},
+		{"Heartbeat", Heartbeat(1, 2), Heartbeat(3, 4), func(c *config) any { return c.life.heartbeat.interval + c.life.heartbeat.timeout }, nil},
+		{"HeartbeatFrame", HeartbeatFrame(func() Frame { return Text("a") }), HeartbeatFrame(func() Frame { return Text("b") }), func(c *config) any { return c.life.heartbeat.frame().Text() }, nil},
 		{"Use", Use(step), Use(step, step), func(c *config) any { return len(c.steps) }, 3},
 		{"Wrap", Wrap(wrap), Wrap(wrap, wrap), func(c *config) any { return len(c.into.wraps) }, 3},
 		{"UseOuter", UseOuter(step), UseOuter(step, step), func(c *config) any { return len(c.outerSteps) }, 3},

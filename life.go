@@ -1,11 +1,42 @@
 package reqws
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // lifeConfig is what the options of the group life come to.
 type lifeConfig struct {
 	writeTimeout time.Duration
 	closeTimeout time.Duration
+	heartbeat    heartbeat
+}
+
+// Heartbeat has a ping sent when nothing has come from the peer for interval, and the connection
+// given up, with [ErrPeerUnresponsive], when nothing has come for timeout after that. Whatever
+// comes proves that the peer is alive; the pongs that answer these pings are not shown to the
+// handler. The default is 20s for each. An interval of 0 switches it off; with a timeout of 0 pings
+// are sent, and nobody is given up.
+//
+// A peer is not taken for dead while nobody listens to it: while a handler runs, or a mailbox
+// or a backlog is full. Nor while a ping waits behind frames that the peer takes slowly, or not
+// at all: that has the [WriteTimeout].
+func Heartbeat(interval, timeout time.Duration) Option {
+	return fallible("Heartbeat", func(c *config) error {
+		if interval < 0 || timeout < 0 {
+			return fmt.Errorf("%v or %v is negative", interval, timeout)
+		}
+		c.life.heartbeat.interval, c.life.heartbeat.timeout = interval, timeout
+		return nil
+	})
+}
+
+// HeartbeatFrame sets a function that makes the application's own heartbeat, which is sent in place
+// of a ping: some services count only messages. It is called for each heartbeat, in a goroutine of
+// its own. A frame that may not be sent ends the stream. What answers it is shown to the handler
+// like anything else.
+func HeartbeatFrame(f func() Frame) Option {
+	return checked("HeartbeatFrame", f, notNilFunc, func(c *config, f func() Frame) { c.life.heartbeat.frame = f })
 }
 
 // WriteTimeout bounds how long the peer may take no bytes at all while frames

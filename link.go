@@ -29,11 +29,13 @@ type link struct {
 	out  conn.Writer
 	body io.ReadCloser // of a plain HTTP answer, in place of conn
 	waiting
+	heart
 
 	closeTimeout time.Duration
 	user         interface {
 		insideHandler() bool
 		doneChan() <-chan struct{}
+		beat(time.Duration) // the round trip of a heartbeat
 	}
 	unblock chan struct{} // closed when nobody is to wait any more for somebody to take frames
 	wrapped io.Closer     // tells a step of the user's of the end
@@ -150,7 +152,7 @@ func (l *link) release() {
 }
 
 // open puts a connection under the link.
-func (l *link) open(h *handshake, maxMessage int64, writeTimeout time.Duration) {
+func (l *link) open(h *handshake, maxMessage int64, life *lifeConfig) {
 	l.conn, l.cancel = h.conn.Conn, h.cancel
 	var inflate *wire.Inflate
 	if h.deflate != nil {
@@ -160,7 +162,8 @@ func (l *link) open(h *handshake, maxMessage int64, writeTimeout time.Duration) 
 	l.src = src
 	l.in.Init(maxMessage, inflate)
 	l.in.Prime(h.conn.Rest)
-	l.out.Open(l.conn, try, conn.Options{Timeout: writeTimeout, Deflate: h.deflate})
+	l.out.Open(l.conn, try, conn.Options{Timeout: life.writeTimeout, Deflate: h.deflate})
+	l.startHeart(life)
 }
 
 // Reading. The read deadline is set here and in on alone.
@@ -173,7 +176,11 @@ func (l *link) fill() error {
 		return l.readErr
 	}
 	if !l.readOnly.Load() {
+		l.listens()
 		_, err := l.src.Fill(&l.in)
+		if err == nil {
+			l.heard()
+		}
 		return err
 	}
 	start := time.Now()
@@ -298,6 +305,7 @@ func (l *link) finish(err error) {
 	l.on(finished, nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.alarm.Stop()
 	if l.timer != nil {
 		l.timer.Stop()
 	}

@@ -57,7 +57,11 @@ func defaults() *config {
 		redirect: redirectConfig{most: 10, level: slog.LevelDebug},
 		retry:    retryConfig{most: 3, level: slog.LevelWarn},
 		connect:  connectConfig{timeout: 30 * time.Second, protocols: []Protocol{HTTP1, HTTP2}},
-		life:     lifeConfig{writeTimeout: 30 * time.Second, closeTimeout: 5 * time.Second},
+		life: lifeConfig{
+			writeTimeout: 30 * time.Second,
+			closeTimeout: 5 * time.Second,
+			heartbeat:    heartbeat{interval: 20 * time.Second, timeout: 20 * time.Second},
+		},
 	}
 }
 

@@ -214,7 +214,7 @@ func TestAStepThatDoesNotWait(t *testing.T) {
 				is := is.New(t)
 				srv := reqwstest.NewMemory(t, slow(time.Hour), slow(time.Hour),
 					reqwstest.Script(reqwstest.Accept(), reqwstest.Sleep(time.Minute), reqwstest.SendText("still here"), reqwstest.ExpectGone()))
-				req := to(srv, reqws.Use(impatient), reqws.ConnectTimeout(0))
+				req := to(srv, reqws.Use(impatient), reqws.ConnectTimeout(0), reqws.Heartbeat(0, 0))
 				if !own {
 					req = req.With(reqws.Transport(netHTTP(srv)))
 				}

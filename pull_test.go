@@ -100,7 +100,7 @@ func TestReceiveWithACtx(t *testing.T) {
 			reqwstest.SendClose(1000, ""),
 			reqwstest.ExpectClose(1000, ""),
 		))
-		resp, err := to(srv).Do(t.Context())
+		resp, err := to(srv, reqws.Heartbeat(0, 0)).Do(t.Context())
 		is.NoErr(err)
 		for range 3 {
 			start := time.Now()

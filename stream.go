@@ -181,6 +181,10 @@ func (r *Response) PeerClose() (code websocket.StatusCode, reason string, ok boo
 	return 0, "", false
 }
 
+// Latency returns how long the last heartbeat took to be answered, 0 before the first (see
+// [Heartbeat]).
+func (r *Response) Latency() time.Duration { return time.Duration(r.stream().latency.Load()) }
+
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
 	s := &stream{life: context.Background()}
@@ -212,6 +216,7 @@ type stream struct {
 	unwatch func() bool // ends the watch over it
 	calling atomic.Bool // a handler is running
 	batch   *batch      // while there is something to do
+	latency atomic.Int64
 
 	ending
 }
@@ -225,7 +230,7 @@ func (e *execution) newStream(ctx context.Context, a *answer) *stream {
 	s.link.waiter.Shared = e.shared
 	s.chooseHandler(e.into)
 	if a.open != nil && a.open.client == nil {
-		s.link.open(a.open, e.into.maxMessage, e.life.writeTimeout)
+		s.link.open(a.open, e.into.maxMessage, e.life)
 	}
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, s.ctxEnded)
@@ -342,6 +347,9 @@ func (s *stream) serve() error {
 	}
 }
 
+// beat notes how long a heartbeat took to be answered.
+func (s *stream) beat(took time.Duration) { s.latency.Store(int64(took)) }
+
 // mostFrames is how many frames a batch has at most: as many as keep its slices
 // in the processor's nearer caches. With 1024 small messages took a third longer.
 const mostFrames = 512
@@ -359,7 +367,7 @@ func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
 	for !s.link.drained && !s.link.stopped {
-		frames, err := s.parse()
+		frames, more, err := s.parse()
 		if len(frames) > 0 {
 			if err := s.dispatch(frames); err != nil {
 				s.violation(err)
@@ -370,26 +378,34 @@ func (s *stream) drain() {
 			s.violation(err)
 			return
 		}
-		if len(frames) == 0 {
+		if !more {
 			return
 		}
 	}
 }
 
-// parse takes the next frames out of what was read.
-func (s *stream) parse() ([]Frame, error) {
+// parse takes the next frames out of what was read, those that are for the handler. It reports
+// whether there may be more.
+func (s *stream) parse() (frames []Frame, more bool, err error) {
 	b := s.batch
 	n, err := s.link.in.Batch(wireFrames(b.frames))
-	frames := b.frames[:n]
+	frames = b.frames[:n]
 	b.used = max(b.used, n)
-	if s.autoPong {
-		for i := range frames {
-			if frames[i].Kind == KindPing {
+	pongs := false
+	for i := range frames {
+		switch frames[i].Kind {
+		case KindPing:
+			if s.autoPong {
 				b.out = append(b.out, Pong(frames[i].Data))
 			}
+		case KindPong:
+			pongs = true
 		}
 	}
-	return frames, err
+	if pongs {
+		frames = s.link.withoutOwnPongs(frames)
+	}
+	return frames, n > 0, err
 }
 
 // wireFrames views frames as package wire has them: that it writes them where the

@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/reqws/reqws/internal/alarm"
 	"github.com/reqws/reqws/internal/conn"
 )
 
@@ -19,7 +20,7 @@ type waiting struct {
 	parks   bool          // it may park: it runs in the background, on a bare socket
 	busy    bool          // it keeps its goroutine for now
 	read    bool          // something was read since it last looked
-	started time.Duration // when that was, on the clock of uptime
+	started time.Duration // when that was, on the clock of alarm.Now
 }
 
 const (
@@ -29,16 +30,6 @@ const (
 	// idleGap is about how long a loop that kept it waits before it parks after all.
 	idleGap = time.Second
 )
-
-var processStart = time.Now()
-
-func uptime() time.Duration { return time.Since(processStart) }
-
-// inBubble reports whether the caller is in a testing/synctest bubble, whose clock begins at
-// midnight UTC 2000-01-01. A stream there must not park: the poller is of the whole process,
-// and goroutines that it starts would be outside of the bubble. Elsewhere a clock that is as
-// wrong as that costs a goroutine for each stream, and nothing else.
-func inBubble() bool { return time.Now().Year() < 2010 }
 
 // park has the poller call wake when there is something to read. It reports false where the
 // loop has to wait by itself.
@@ -51,11 +42,12 @@ func (l *link) park() bool {
 // has to be started: there may be frames already, or it cannot park.
 func (l *link) parkAtOnce(wake func()) bool {
 	raw, ok := l.src.(*conn.Raw)
-	if !ok || inBubble() {
+	if !ok || alarm.InBubble() {
 		return false
 	}
 	l.parks, raw.NoWait = true, true
 	l.waiter.Wake = wake
+	l.listens()
 	return !l.in.Partial() && l.park()
 }
 
@@ -65,7 +57,7 @@ func (l *link) awake() {
 	if !l.parks {
 		return
 	}
-	now := uptime()
+	now := alarm.Now()
 	if l.started > 0 && now-l.started < busyGap {
 		l.setBusy(true)
 	}

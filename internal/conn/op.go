@@ -15,6 +15,7 @@ type Op struct {
 	next   *Op
 	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
+	sent   func() // called when it is, under the writer's lock; nil: nobody is told
 
 	state      sendState
 	lead       bool // to write is up to the one who waits for this op
@@ -91,6 +92,9 @@ func (op *Op) size() int {
 
 func (op *Op) done(err error) {
 	op.state, op.err = sendDone, err
+	if op.sent != nil && err == nil {
+		op.sent()
+	}
 	switch {
 	case op.unattended:
 		op.free()

@@ -10,6 +10,9 @@ import (
 
 // settle takes stock after n bytes were written.
 func (w *Writer) settle(n int, err error) {
+	if n > 0 {
+		w.taken++
+	}
 	if w.tls != nil {
 		w.out += n
 	} else {

@@ -37,12 +37,13 @@ type Writer struct {
 	closed  error // what sending fails with behind a close frame
 
 	mu       sync.Mutex
-	busy     bool // somebody leads, or there is nothing to write to yet
-	waiting  bool // the owner of busy waits in a write
-	shut     bool // a close frame has been queued: nothing may follow it
-	timed    bool // a write deadline is set
-	quitting bool // the writing is to stop where it is
-	crowd    int8 // counts down the writes since several senders shared one
+	busy     bool   // somebody leads, or there is nothing to write to yet
+	waiting  bool   // the owner of busy waits in a write
+	shut     bool   // a close frame has been queued: nothing may follow it
+	timed    bool   // a write deadline is set
+	quitting bool   // the writing is to stop where it is
+	crowd    int8   // counts down the writes since several senders shared one
+	taken    uint32 // counts the writes that the connection took something of
 	err      error
 	head     *Op           // waiting to be written
 	tail     *Op           // the last of them
@@ -189,6 +190,33 @@ func (w *Writer) queuePong(payload []byte) {
 	op.ctx, op.unattended = context.Background(), true
 	w.pong = op
 	w.unshift(op)
+}
+
+// Ping sends a ping in front of all that waits, and waits for nothing: sent is called, with the
+// writer's lock held, when the connection has taken it.
+func (w *Writer) Ping(payload []byte, sent func()) {
+	w.mu.Lock()
+	if w.refusal() != nil {
+		w.mu.Unlock()
+		return
+	}
+	op := newOp([]wire.Frame{{Op: wire.OpPing, Data: payload}})
+	op.sent = sent
+	if w.busy {
+		op.ctx, op.unattended = context.Background(), true
+		w.unshift(op)
+		w.mu.Unlock()
+		return
+	}
+	w.busy = true
+	w.writeUnattended(op)
+}
+
+// Taken counts the writes that the connection has taken something of.
+func (w *Writer) Taken() uint32 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.taken
 }
 
 // Farewell sends a close frame if that can be done right now: nobody else is writing,
