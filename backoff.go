@@ -24,6 +24,7 @@ type retryConfig struct {
 	delay   func(n int) time.Duration
 	backOff func() backoff.BackOff
 	most    int // -1: no bound
+	before  int // attempts for the same connection that others have made
 	level   slog.Level
 }
 
@@ -151,7 +152,7 @@ func retry(c *retryConfig, method string, logs *logConfig) Step {
 				return nil, fail("retry", nil, err)
 			}
 			for n := 0; ; n++ {
-				a := &attempt{n: n}
+				a := &attempt{n: c.before + n}
 				a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
 				resp, err := next.RoundTrip(a.req)
 				if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
@@ -165,7 +166,7 @@ func retry(c *retryConfig, method string, logs *logConfig) Step {
 				if !ok {
 					return resp, err
 				}
-				c.log(logs.logger(), a, resp, err, delay)
+				c.log(logs.logger(), n, a, resp, err, delay)
 				if resp != nil {
 					_ = resp.Body.Close()
 				}
@@ -293,13 +294,13 @@ func waitError(ctxErr error, resp *http.Response, err error) error {
 	return fmt.Errorf("%w while waiting to try again after status %d", ctxErr, resp.StatusCode)
 }
 
-func (c *retryConfig) log(log *slog.Logger, a *attempt, resp *http.Response, err error, delay time.Duration) {
+func (c *retryConfig) log(log *slog.Logger, n int, a *attempt, resp *http.Response, err error, delay time.Duration) {
 	if log == nil {
 		return
 	}
 	left := c.most // -1: no bound
 	if left > 0 {
-		left -= a.n
+		left -= n
 	}
 	var why slog.Attr
 	if err != nil {

@@ -20,7 +20,7 @@ func (s *stream) startPlain(a *answer, most int64, raise bool) (*stream, *Respon
 		s.conclude(a.refuse(s.life))
 		return nil, resp, nil
 	}
-	if !s.link.carry(a.body) { // ctx ended meanwhile
+	if !s.link().carry(a.body) { // ctx ended meanwhile
 		_ = a.body.Close()
 	}
 	if s.pull == nil {
@@ -55,7 +55,7 @@ var chunks = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // serveBody hands the body on as it arrives.
 func (s *stream) serveBody() error {
-	body := s.link.body
+	body := s.link().body
 	defer body.Close()
 	buf := chunks.Get().(*[]byte)
 	defer chunks.Put(buf)
@@ -63,7 +63,7 @@ func (s *stream) serveBody() error {
 	defer s.giveBack()
 	for {
 		n, err := body.Read(*buf)
-		if n > 0 && s.link.discards() {
+		if n > 0 && s.link().discards() {
 			return s.bodyFailed(err)
 		}
 		if n > 0 {
@@ -96,7 +96,7 @@ var errPlainReply = errors.New("the handler's reply cannot be sent: a plain HTTP
 // bodyFailed prefers why the body was closed from this side to what that made of
 // the read.
 func (s *stream) bodyFailed(err error) error {
-	l := s.link
+	l := s.link()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -112,9 +112,9 @@ func (s *stream) bodyFailed(err error) error {
 
 // closeBody ends a plain answer, cleanly.
 func (s *stream) closeBody() {
-	s.link.on(closeCalled, nil)
-	s.link.on(closeSent, nil)
-	_ = s.link.body.Close()
+	s.link().on(closeCalled, nil)
+	s.link().on(closeSent, nil)
+	_ = s.link().body.Close()
 }
 
 // carry gives the link the body of a plain answer in place of a connection. It reports false if

@@ -29,11 +29,11 @@ type stackMark [2]uintptr
 func (s *stream) mark() stackMark { return stackMark{uintptr(unsafe.Pointer(s)), 0x72657177} } // "reqw"
 
 //go:noinline
-func (s *stream) runHandler(in Event, _ stackMark) Directive { return s.handler(in, s.resp) }
+func (s *stream) runHandler(in Event, _ stackMark) Directive { return s.handler(in, s.link().resp) }
 
 //go:noinline
 func (s *stream) runOnOpen(onOpen func(*Response) Directive, _ stackMark) Directive {
-	return onOpen(s.resp)
+	return onOpen(s.link().resp)
 }
 
 // insideHandler reports whether the caller was called by the handler of this stream that is

@@ -86,16 +86,24 @@ func (l *link) sendClose(f wire.Frame) error {
 // awaitClose waits until the loop has completed the closing handshake, or gives
 // the connection up: then the loop may still be in a handler, or about to tell one.
 func (l *link) awaitClose(within time.Duration) error {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	select {
-	case <-l.user.doneChan():
-	case <-timer.C:
+	if !l.awaitDone(within) {
 		l.closeExpired()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.unansweredError()
+}
+
+// awaitDone reports whether the stream has ended within a time.
+func (l *link) awaitDone(within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-l.user.doneChan():
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // unansweredError is what Close returns. mu is held.

@@ -48,7 +48,7 @@
 //     [DialContext], [Proxy], [ProxyURL], [ProxyHeader], [HTTP2Settings], [Compression],
 //     [Transport]
 //   - life, of an open connection: [Heartbeat], [HeartbeatFrame], [WriteTimeout],
-//     [CloseTimeout]
+//     [CloseTimeout], [Reconnect], [ReconnectBackOff], [ReconnectFunc], [MinUptime]
 //   - steps: [Use], [UseOuter]
 //
 // [Options] makes one option of several, of any group.

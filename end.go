@@ -19,6 +19,7 @@ type ending struct {
 	failed   error // the handler said this
 	replyErr error // why replies were not sent
 	decided  bool  // err is set
+	follows  bool  // it does not end: another link is to follow
 
 	err  error // why it ended; valid once done or over is
 	over atomic.Bool
@@ -29,10 +30,7 @@ type ending struct {
 
 // fail wraps an error with its phase and the stream's URL.
 func (s *stream) fail(phase string, err error) error {
-	if s.resp == nil {
-		return fail(phase, nil, err)
-	}
-	return fail(phase, s.resp.requestURL(), err)
+	return s.link().resp.fail(phase, err)
 }
 
 // replied notes what became of an answer of the handler's.
@@ -41,20 +39,20 @@ func (s *stream) replied(err error, replies, halts, closes, peerClosed bool) {
 	switch {
 	case err == nil:
 		if closes && !peerClosed {
-			s.link.closing(s.link.closeTimeout)
+			s.link().closing(s.link().closeTimeout)
 		}
-	case !s.link.readOnly.Load(): // the handler has closed the stream itself
+	case !s.link().readOnly.Load(): // the handler has closed the stream itself
 	default:
 		if replies || !peerClosed {
 			s.replyErr = err
 		}
-		s.link.stopped = halts && !peerClosed
+		s.link().stopped = halts && !peerClosed
 	}
 }
 
 // shutDown ends the closing handshake, which is the end of the stream.
 func (s *stream) shutDown() {
-	s.link.shutDown()
+	s.link().shutDown()
 	s.decide(nil)
 }
 
@@ -62,12 +60,12 @@ func (s *stream) shutDown() {
 // the peer's or a reply of the handler's.
 func (s *stream) violation(err error) {
 	code, err := explainViolation(err)
-	if s.link.discards() {
-		s.link.stopped, s.link.stopErr = true, err
+	if s.link().discards() {
+		s.link().stopped, s.link().stopErr = true, err
 		return
 	}
-	s.link.on(violated, err)
-	if s.link.closeWith(code, err) {
+	s.link().on(violated, err)
+	if s.link().closeWith(code, err) {
 		s.decide(nil)
 	}
 }
@@ -83,7 +81,7 @@ func explainViolation(err error) (websocket.StatusCode, error) {
 }
 
 // ctxEnded ends the stream since its ctx has ended.
-func (s *stream) ctxEnded() { s.link.abandon(s.lifeError()) }
+func (s *stream) ctxEnded() { s.link().abandon(s.lifeError()) }
 
 // lifeError is why the ctx of the stream has ended, or nil while it has not.
 func (s *stream) lifeError() error {
@@ -102,21 +100,31 @@ func (s *stream) decide(readErr error) {
 	}
 	s.decided = true
 	s.err = s.fail("stream", s.outcome(readErr))
+	s.follows = s.gate != nil && s.breaks()
 	if s.err == nil {
 		return
 	}
-	s.link.out.Stop(s.err) // the handler may wait for those who send
-	if s.direct && !s.halted {
-		d := s.call(Event{Err: s.err})
-		if err := d.Err(); err != nil {
-			s.err = s.fail("stream", err)
-		}
+	s.link().out.Stop(s.err) // the handler may wait for those who send
+	s.tell()
+}
+
+// tell has the handler know what the stream, or its link, ended with.
+func (s *stream) tell() {
+	if !s.direct || s.halted {
+		return
+	}
+	d := s.call(Event{Err: s.err})
+	if d.halt {
+		s.stays()
+	}
+	if err := d.Err(); err != nil {
+		s.err = s.fail("stream", err)
 	}
 }
 
 // outcome is why the stream ended: nil if that is a clean end.
 func (s *stream) outcome(readErr error) error {
-	l := s.link
+	l := s.link()
 	if l.body != nil {
 		return readErr
 	}
@@ -183,7 +191,7 @@ func (s *stream) finish() {
 	if s.unwatch != nil {
 		s.unwatch()
 	}
-	s.link.finish(after)
+	s.link().finish(after)
 	s.doneMu.Lock()
 	s.over.Store(true)
 	if s.done != nil {
@@ -192,5 +200,13 @@ func (s *stream) finish() {
 	s.doneMu.Unlock()
 	if s.pull != nil {
 		s.pull.end()
+	}
+}
+
+// awaitEnd waits for the end of a stream that was closed while it had no link, unless the caller
+// is its handler.
+func (s *stream) awaitEnd() {
+	if !s.insideHandler() {
+		s.link().awaitDone(s.link().closeTimeout)
 	}
 }

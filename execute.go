@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/reqws/reqws/internal/dial"
 	"github.com/reqws/reqws/internal/failure"
@@ -13,6 +14,7 @@ import (
 
 // execution is one execution of a Request: what it reads of the options.
 type execution struct {
+	config     *config // for another one
 	steps      func(innermost *opener) http.RoundTripper
 	opener     *opener
 	target     *targetConfig
@@ -129,6 +131,13 @@ func (a *answer) refuse(ctx context.Context) *HTTPError {
 // nothing remains to be run the stream is nil. always says that an error status is
 // to be an error whatever HTTPErrors says.
 func (e *execution) open(ctx context.Context, always bool) (*stream, *Response, error) {
+	var back comeback
+	if e.life.reconnect.most != 0 {
+		var err error
+		if back, err = newComeback(e); err != nil {
+			return nil, nil, err
+		}
+	}
 	a, err := e.runSteps(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +156,12 @@ func (e *execution) open(ctx context.Context, always bool) (*stream, *Response, 
 			return nil, nil, err
 		}
 	default:
+		if back.e != nil {
+			back.opened = time.Now()
+			s.gate = &gate{s: s, comeback: back}
+		}
 		if err := s.start(e.into.onOpen); err != nil {
+			s.finish()
 			return nil, nil, err
 		}
 	}

@@ -145,7 +145,7 @@ type Event struct {
 	// Err says why the stream ended. Then there are no Frames, and nothing comes
 	// after it, whatever the handler answers; an answer of [Fail] gives Run and Wait another
 	// error. A clean end has no such event, nor has one that the handler began with [Halt]
-	// or Fail.
+	// or Fail. With [Reconnect] it says why a connection ended, and [Cont] goes on with another.
 	Err error
 }
 

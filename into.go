@@ -23,7 +23,8 @@ func Into(h Handler) Option {
 
 // OnOpen sets a function that is called once the WebSocket is open, by the
 // goroutine that calls Do or Run, before any frame reaches the handler; what it
-// answers is sent first. It is not called after a refusal, nor for plain HTTP.
+// answers is sent first. It is not called after a refusal, nor for plain HTTP. With
+// [Reconnect] it is called again for each connection, by the stream's goroutine.
 func OnOpen(f func(*Response) Directive) Option {
 	return checked("OnOpen", f, notNilFunc, func(c *config, f func(*Response) Directive) { c.into.onOpen = f })
 }

@@ -10,6 +10,7 @@ type lifeConfig struct {
 	writeTimeout time.Duration
 	closeTimeout time.Duration
 	heartbeat    heartbeat
+	reconnect    reconnectConfig
 }
 
 // Heartbeat has a ping sent when nothing has come from the peer for interval, and the connection

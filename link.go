@@ -23,6 +23,7 @@ import (
 // with a close frame and the loop completes, and an abort, after which nothing more is read or
 // sent.
 type link struct {
+	resp *Response // of its handshake
 	conn net.Conn
 	src  conn.Source
 	in   wire.Reader
@@ -166,6 +167,17 @@ func (l *link) open(h *handshake, maxMessage int64, life *lifeConfig) {
 	l.startHeart(life)
 }
 
+// lasts has cancel called at the end of the link.
+func (l *link) lasts(cancel func()) {
+	before := l.cancel
+	l.cancel = func() {
+		if before != nil {
+			before()
+		}
+		cancel()
+	}
+}
+
 // Reading. The read deadline is set here and in on alone.
 
 var longAgo = time.Unix(1, 0)
@@ -278,12 +290,7 @@ func (l *link) linger() {
 	if l.conn.(netconn.HalfCloser).CloseWrite() != nil {
 		return
 	}
-	timer := time.NewTimer(conn.FarewellTime)
-	defer timer.Stop()
-	select {
-	case <-l.user.doneChan():
-	case <-timer.C:
-	}
+	l.awaitDone(conn.FarewellTime)
 }
 
 // finish is the end of the link: everything is let go of. Whoever still wants to send gets err.

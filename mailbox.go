@@ -45,7 +45,7 @@ func (r *Response) ParseMessage(m Message) ([]Frame, error) {
 func (s *stream) toMailbox(in Event, resp *Response) Directive {
 	select {
 	case s.mailbox <- Message{Response: resp, Frames: cloneAll(in.Frames)}:
-	case <-s.link.unblock: // what arrives while a stream is being closed is discarded
+	case <-s.link().unblock: // what arrives while a stream is being closed is discarded
 	}
 	return Cont()
 }
@@ -54,7 +54,7 @@ func (s *stream) toMailbox(in Event, resp *Response) Directive {
 // or somebody closed the stream it does so for the close timeout only, since then
 // there may be no reader any more.
 func (s *stream) lastMessage(err error) {
-	m := Message{Response: s.resp, Err: err}
+	m := Message{Response: s.link().resp, Err: err}
 	if err == nil {
 		m.Err = io.EOF
 	}
@@ -69,7 +69,7 @@ func (s *stream) lastMessage(err error) {
 	case <-s.life.Done():
 	case <-s.left:
 	}
-	timer := time.NewTimer(s.link.closeTimeout)
+	timer := time.NewTimer(s.link().closeTimeout)
 	defer timer.Stop()
 	select {
 	case s.mailbox <- m:

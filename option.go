@@ -61,6 +61,7 @@ func defaults() *config {
 			writeTimeout: 30 * time.Second,
 			closeTimeout: 5 * time.Second,
 			heartbeat:    heartbeat{interval: 20 * time.Second, timeout: 20 * time.Second},
+			reconnect:    reconnectConfig{minUptime: 5 * time.Second},
 		},
 	}
 }

@@ -33,7 +33,7 @@ func (s *stream) toPull(in Event, _ *Response) Directive {
 		p.mu.Unlock()
 		select {
 		case <-p.taken:
-		case <-s.link.unblock:
+		case <-s.link().unblock:
 			return Cont()
 		}
 		p.mu.Lock()

@@ -56,7 +56,7 @@ func (r *Response) batch() *batch {
 func (s *stream) pongs() {
 	b := s.batch
 	if len(b.out) > 0 {
-		s.link.out.Pong(wireFrames(b.out))
+		s.link().out.Pong(wireFrames(b.out))
 		b.out = b.out[:0]
 	}
 }
@@ -94,7 +94,7 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	}
 	var err error
 	if len(out) > 0 {
-		err = s.link.out.Reply(wireFrames(out))
+		err = s.link().out.Reply(wireFrames(out))
 	}
 	clear(out) // what is the user's is not to be kept alive
 	b.reset()

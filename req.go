@@ -101,6 +101,7 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 // execution returns what one execution reads of the options, unless they are wrong.
 func (c *config) execution() (*execution, error) {
 	return &execution{
+		config:     c,
 		steps:      c.chain,
 		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket},
 		target:     &c.target,
@@ -135,7 +136,7 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s != nil && !s.link.parkAtOnce(s.run) {
+	if s != nil && !s.link().parkAtOnce(s.run) {
 		go s.run()
 	}
 	return resp, nil

@@ -47,19 +47,20 @@ type Response struct {
 func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 	s := r.stream()
 	if err := ctx.Err(); err != nil {
-		return s.fail("send", err)
+		return r.fail("send", err)
 	}
 	if len(frames) == 0 {
 		return nil
 	}
 	if err := checkFrames(frames); err != nil {
-		return s.fail("send", err)
+		return r.fail("send", err)
 	}
-	if err := s.link.out.Send(ctx, wireFrames(frames)); err != nil {
-		return s.fail("send", err)
+	l, err := s.send(ctx, wireFrames(frames))
+	if err != nil {
+		return r.fail("send", err)
 	}
 	if endInClose(frames) {
-		s.link.closing(s.link.closeTimeout)
+		l.closing(l.closeTimeout)
 	}
 	return nil
 }
@@ -68,7 +69,7 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 func (r *Response) SendJSON(ctx context.Context, v any) error {
 	f, err := JSON(v)
 	if err != nil {
-		return r.stream().fail("send", err)
+		return r.fail("send", err)
 	}
 	return r.Send(ctx, f)
 }
@@ -85,17 +86,17 @@ func (r *Response) Receive(ctx context.Context) ([]Frame, error) {
 	s := r.stream()
 	switch {
 	case s.handler == nil:
-		return nil, s.fail("receive", ErrClosed)
+		return nil, r.fail("receive", ErrClosed)
 	case s.pull == nil:
-		return nil, s.fail("receive", errors.New("the frames of this stream go to its handler or mailbox"))
+		return nil, r.fail("receive", errors.New("the frames of this stream go to its handler or mailbox"))
 	case s.insideHandler(): // OnOpen
-		return nil, s.fail("receive", errInside)
+		return nil, r.fail("receive", errInside)
 	}
 	frames, err := s.pull.receive(ctx, s)
 	if err == io.EOF {
 		return frames, err
 	}
-	return frames, s.fail("receive", err)
+	return frames, r.fail("receive", err)
 }
 
 // Frames returns an iterator over the frames that [Response.Receive] would
@@ -134,14 +135,18 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 	s := r.stream()
 	frames := []Frame{Close(code, reason)}
 	if err := checkFrames(frames); err != nil {
-		return s.fail("close", err)
+		return r.fail("close", err)
 	}
 	s.leave()
-	if s.link.body != nil {
+	if s.link().body != nil {
 		s.closeBody()
 		return nil
 	}
-	return s.fail("close", s.link.close(wireFrames(frames)[0]))
+	if s.gate.leave(nil) {
+		s.awaitEnd()
+		return nil
+	}
+	return r.fail("close", s.link().close(wireFrames(frames)[0]))
 }
 
 // CloseNow disconnects without a close frame. The stream then ends with
@@ -149,7 +154,9 @@ func (r *Response) Close(code websocket.StatusCode, reason string) error {
 func (r *Response) CloseNow() error {
 	s := r.stream()
 	s.leave()
-	s.link.abort(ErrClosed)
+	if !s.gate.leave(ErrClosed) {
+		s.link().abort(ErrClosed)
+	}
 	return nil
 }
 
@@ -163,7 +170,7 @@ func (r *Response) Done() <-chan struct{} { return r.stream().doneChan() }
 func (r *Response) Wait() error {
 	s := r.stream()
 	if s.insideHandler() {
-		return s.fail("wait", errInside)
+		return r.fail("wait", errInside)
 	}
 	<-s.doneChan()
 	return s.err
@@ -175,7 +182,7 @@ var errInside = errors.New("called from inside the handler of this stream, which
 // PeerClose returns the code and reason of the peer's close frame, once that has come. One
 // without a code counts as 1005 (RFC 6455, section 7.1.5).
 func (r *Response) PeerClose() (code websocket.StatusCode, reason string, ok bool) {
-	if peer := r.stream().link.peerClose(); peer != nil {
+	if peer := r.stream().link().peerClose(); peer != nil {
 		return peer.Code, peer.Reason, true
 	}
 	return 0, "", false
@@ -188,10 +195,26 @@ func (r *Response) Latency() time.Duration { return time.Duration(r.stream().lat
 // noStream stands behind a Response that was not made by this package.
 var noStream = func() *stream {
 	s := &stream{life: context.Background()}
-	s.link = s.newLink(0)
+	s.at.Store(s.newLink(nil, 0))
 	s.conclude(ErrClosed)
 	return s
 }()
+
+// fail wraps an error with its phase and the URL of r.
+func (r *Response) fail(phase string, err error) error {
+	if r == nil {
+		return fail(phase, nil, err)
+	}
+	return fail(phase, r.requestURL(), err)
+}
+
+// requestURL is where the answer came from.
+func (r *Response) requestURL() *url.URL {
+	if r.Request == nil {
+		return nil
+	}
+	return r.Request.URL
+}
 
 func (r *Response) stream() *stream {
 	if r == nil || r.s == nil {
@@ -202,8 +225,8 @@ func (r *Response) stream() *stream {
 
 // stream is one execution: who gets the frames, how long, over which link, and how it ends.
 type stream struct {
-	resp *Response // of the connection that is open now
-	link *link
+	at   atomic.Pointer[link] // that is open now, or was last
+	gate *gate                // to the links of a stream that reconnects; nil else
 
 	handler  Handler // the user's, the mailbox's, or pull's
 	direct   bool    // it is the user's
@@ -221,26 +244,38 @@ type stream struct {
 	ending
 }
 
+// link returns the connection that is open now, or was last.
+func (s *stream) link() *link { return s.at.Load() }
+
 // newStream makes the stream behind an answer.
 func (e *execution) newStream(ctx context.Context, a *answer) *stream {
-	s := &stream{resp: a.resp, life: ctx, direct: e.into.handler != nil, autoPong: !e.into.noAutoPong}
-	a.resp.s = s
-	s.link = s.newLink(e.life.closeTimeout)
-	s.link.wrapped = a.wrapped
-	s.link.waiter.Shared = e.shared
+	s := &stream{life: ctx, direct: e.into.handler != nil, autoPong: !e.into.noAutoPong}
 	s.chooseHandler(e.into)
-	if a.open != nil && a.open.client == nil {
-		s.link.open(a.open, e.into.maxMessage, e.life)
-	}
+	s.at.Store(e.newLink(s, a))
 	if ctx.Done() != nil && a.resp.refused == nil {
 		s.unwatch = context.AfterFunc(ctx, s.ctxEnded)
 	}
 	return s
 }
 
+// newLink makes the link behind an answer.
+func (e *execution) newLink(s *stream, a *answer) *link {
+	a.resp.s = s
+	l := s.newLink(a.resp, e.life.closeTimeout)
+	l.wrapped = a.wrapped
+	l.waiter.Shared = e.shared
+	if a.open != nil && a.open.client == nil {
+		l.open(a.open, e.into.maxMessage, e.life)
+	}
+	return l
+}
+
 // newLink returns one that has no connection yet.
-func (s *stream) newLink(closeTimeout time.Duration) *link {
-	l := &link{user: s, closeTimeout: closeTimeout}
+func (s *stream) newLink(resp *Response, closeTimeout time.Duration) *link {
+	l := &link{user: s, resp: resp, closeTimeout: closeTimeout}
+	if s.pull != nil || s.mailbox != nil {
+		l.unblock = make(chan struct{})
+	}
 	l.out.Init(l, ErrClosed)
 	return l
 }
@@ -251,10 +286,10 @@ func (s *stream) chooseHandler(into *intoConfig) {
 	case into.handler != nil:
 		s.handler = into.handler
 	case into.mailbox != nil:
-		s.mailbox, s.left, s.link.unblock = into.mailbox, make(chan struct{}), make(chan struct{})
+		s.mailbox, s.left = into.mailbox, make(chan struct{})
 		s.handler = s.toMailbox
 	default:
-		s.pull, s.link.unblock = &pull{}, make(chan struct{})
+		s.pull = &pull{}
 		s.handler = s.toPull
 	}
 	for _, wrap := range slices.Backward(into.wraps) {
@@ -269,6 +304,7 @@ var errNilHandler = errors.New("a function of the option Wrap returned nil in pl
 // start greets the peer with what OnOpen says, before anything else is sent.
 func (s *stream) start(onOpen func(*Response) Directive) error {
 	if onOpen == nil {
+		s.gate.admit()
 		return nil
 	}
 	ok := false
@@ -284,11 +320,11 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 	if err := s.reply(&d, nil); err != nil {
 		code, err := explainViolation(err)
 		s.decided, s.err = true, s.fail("open", err)
-		s.link.closeWith(code, err)
+		s.link().closeWith(code, err)
 		_ = s.serve() // to the end of the connection
-		s.finish()
 		return s.err
 	}
+	s.gate.admit()
 	return nil
 }
 
@@ -297,17 +333,20 @@ func (s *stream) run() {
 	ok := false
 	defer func() {
 		if !ok { // a panic in a handler, or the end of its goroutine
-			s.link.abort(ErrClosed)
+			s.link().abort(ErrClosed)
 			s.conclude(s.fail("handler", errHandlerPanicked))
 		}
 	}()
-	s.link.awake()
-	err := s.serve()
-	if err == errParked {
-		ok = true
-		return
+	for again := true; again; {
+		s.link().awake()
+		err := s.serve()
+		if err == errParked {
+			ok = true
+			return
+		}
+		s.decide(err)
+		again = s.follows && s.reconnect()
 	}
-	s.decide(err)
 	ok = true
 	s.finish()
 	if s.mailbox != nil {
@@ -323,7 +362,7 @@ var errHandlerPanicked = errors.New("the handler panicked")
 
 // serve reads and hands on until the connection is at its end, and returns why that is.
 func (s *stream) serve() error {
-	l := s.link
+	l := s.link()
 	if l.body != nil {
 		return s.serveBody()
 	}
@@ -354,19 +393,11 @@ func (s *stream) beat(took time.Duration) { s.latency.Store(int64(took)) }
 // in the processor's nearer caches. With 1024 small messages took a third longer.
 const mostFrames = 512
 
-// requestURL is where the answer came from.
-func (r *Response) requestURL() *url.URL {
-	if r.Request == nil {
-		return nil
-	}
-	return r.Request.URL
-}
-
 // drain hands over all frames that have been read.
 func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
-	for !s.link.drained && !s.link.stopped {
+	for !s.link().drained && !s.link().stopped {
 		frames, more, err := s.parse()
 		if len(frames) > 0 {
 			if err := s.dispatch(frames); err != nil {
@@ -388,7 +419,7 @@ func (s *stream) drain() {
 // whether there may be more.
 func (s *stream) parse() (frames []Frame, more bool, err error) {
 	b := s.batch
-	n, err := s.link.in.Batch(wireFrames(b.frames))
+	n, err := s.link().in.Batch(wireFrames(b.frames))
 	frames = b.frames[:n]
 	b.used = max(b.used, n)
 	pongs := false
@@ -403,7 +434,7 @@ func (s *stream) parse() (frames []Frame, more bool, err error) {
 		}
 	}
 	if pongs {
-		frames = s.link.withoutOwnPongs(frames)
+		frames = s.link().withoutOwnPongs(frames)
 	}
 	return frames, n > 0, err
 }
@@ -417,7 +448,7 @@ func wireFrames(frames []Frame) []wire.Frame {
 
 // dispatch has a batch handled, and answers it. Its error is a reply that cannot be sent.
 func (s *stream) dispatch(frames []Frame) error {
-	l := s.link
+	l := s.link()
 	var peer *Frame
 	if last := frames[len(frames)-1]; last.Kind == KindClose {
 		peer = &last

@@ -41,14 +41,22 @@ func (l *link) park() bool {
 // parkAtOnce parks a link whose loop, which is wake, has not run yet. It reports false where that
 // has to be started: there may be frames already, or it cannot park.
 func (l *link) parkAtOnce(wake func()) bool {
+	if !l.mayPark(wake) {
+		return false
+	}
+	l.listens()
+	return !l.in.Partial() && l.park()
+}
+
+// mayPark lets a link park whose loop runs in the background. It reports false where it cannot.
+func (l *link) mayPark(wake func()) bool {
 	raw, ok := l.src.(*conn.Raw)
 	if !ok || alarm.InBubble() {
 		return false
 	}
 	l.parks, raw.NoWait = true, true
 	l.waiter.Wake = wake
-	l.listens()
-	return !l.in.Partial() && l.park()
+	return true
 }
 
 // awake notes that the loop begins to run, and whether it is to keep its

@@ -15,7 +15,8 @@ type Op struct {
 	next   *Op
 	wake   chan bool // while it waits for somebody else's write: true when it is done, false if it is to lead
 	err    error
-	sent   func() // called when it is, under the writer's lock; nil: nobody is told
+	queued func() // called when it is, under the writer's lock; nil: nobody is told
+	sent   func() // likewise
 
 	state      sendState
 	lead       bool // to write is up to the one who waits for this op

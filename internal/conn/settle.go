@@ -150,6 +150,7 @@ func (w *Writer) breakDown(err error) {
 	}
 	if w.work != nil {
 		for _, op := range w.flight {
+			op.begun, _ = w.handed(op)
 			op.done(w.err)
 		}
 		w.drop(len(w.flight))

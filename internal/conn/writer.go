@@ -115,41 +115,56 @@ func deflateThreshold(p *wire.DeflateParams) int {
 // Send writes frames that Check found good and returns when they are written. ctx bounds it.
 // The frames are not kept.
 func (w *Writer) Send(ctx context.Context, frames []wire.Frame) error {
+	_, err := w.SendOver(ctx, frames, nil)
+	return err
+}
+
+// SendOver is Send for frames that may be sent over another connection where this one took none of
+// them: begun reports whether it may have taken some. queued, if it is not nil, is called with the
+// writer's lock held once nothing that is sent later can leave before them.
+func (w *Writer) SendOver(ctx context.Context, frames []wire.Frame, queued func()) (begun bool, err error) {
 	op := newOp(frames)
-	op.watched = true
+	op.watched, op.queued = true, queued
 	return w.send(ctx, op)
 }
 
 // SendLast is Send for a frame behind which nothing is read any more: the owner is not told
 // that it is blocked.
 func (w *Writer) SendLast(ctx context.Context, frame wire.Frame) error {
-	return w.send(ctx, newOp([]wire.Frame{frame}))
+	_, err := w.send(ctx, newOp([]wire.Frame{frame}))
+	return err
 }
 
 // Reply is Send for the loop, which does nothing until it returns: the frames are not copied.
 func (w *Writer) Reply(frames []wire.Frame) error {
 	op := opPool.Get().(*Op)
 	op.frames, op.watched, op.replies = frames, true, true
-	return w.send(context.Background(), op)
+	_, err := w.send(context.Background(), op)
+	return err
 }
 
-func (w *Writer) send(ctx context.Context, op *Op) error {
+func (w *Writer) send(ctx context.Context, op *Op) (begun bool, err error) {
 	op.ctx = ctx
 	defer op.free()
 	w.mu.Lock()
 	if err := w.refusal(); err != nil {
 		w.mu.Unlock()
-		return err
+		return false, err
 	}
 	w.shut = EndInClose(op.frames)
 	w.push(op)
+	if op.queued != nil {
+		op.queued()
+	}
 	if w.busy {
 		op.wake = w.borrowWake()
 		w.mu.Unlock()
-		return w.await(op)
+		err = w.await(op)
+		return op.begun, err
 	}
 	w.busy, op.lead = true, true
-	return w.lead(op)
+	err = w.lead(op)
+	return op.begun, err
 }
 
 // refusal says why nothing can be queued. mu is held.
