@@ -34,6 +34,8 @@ var floors = map[string][]string{
 	"internal/wiretest": {"internal/pipe", "reqwstest"},
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
+
+	"examples/apigateway": {"."},
 }
 
 // forTests are what the tests of any package may import besides.
