@@ -35,7 +35,8 @@ var floors = map[string][]string{
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
 
-	"examples/apigateway": {"."},
+	"examples/apigateway":  {"."},
+	"examples/handlertest": {"."},
 }
 
 // forTests are what the tests of any package may import besides.
