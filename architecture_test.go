@@ -129,3 +129,19 @@ func TestEveryFileHasARoom(t *testing.T) {
 		}
 	}
 }
+
+// examples/README.md has a row for each example.
+func TestEveryExampleHasARow(t *testing.T) {
+	is := is.New(t)
+	page, err := os.ReadFile("examples/README.md")
+	is.NoErr(err)
+	programs, err := filepath.Glob("examples/*/main.go")
+	is.NoErr(err)
+	is.True(len(programs) > 0)
+	for _, program := range programs {
+		name := filepath.Base(filepath.Dir(program))
+		if !strings.Contains(string(page), "\n| ["+name+"]("+name+") |") {
+			t.Errorf("%s has no row", name)
+		}
+	}
+}
