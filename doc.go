@@ -39,7 +39,7 @@
 //   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
 //   - AWS: [AWSSigV4]
 //   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
-//     [MaxMessageSize], [Wrap]
+//     [MaxMessageSize], [ReadAhead], [Wrap]
 //   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
 //   - errors: [HTTPErrors]
 //   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],
@@ -73,7 +73,8 @@
 // # Frames
 //
 // The bytes of a frame that a handler gets are valid until it returns; [Frame.Clone]
-// keeps them. Pings that the handler leaves unanswered are answered for it. Messages
+// keeps them. Pings that the handler leaves unanswered are answered for it, unless it is busy:
+// [ReadAhead] has them answered meanwhile. Messages
 // arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
 // with the close code that RFC 6455 asks for.
 //
@@ -86,9 +87,12 @@
 //	a slow handler            none                           nothing is read or answered meanwhile: the
 //	                                                         socket fills, and the peer has to wait
 //	a full mailbox            none                           the same; pings of the batch are answered
+//	either with ReadAhead     ReadAhead, and a read buffer   the same, when so much waits beside the
+//	                                                         batch that is being handled
 //	a slow Receive            256 KiB and a batch            the same, until Receive is called
 //	a batch                   512 frames; 72 KiB beside      the rest is the next batch
-//	                          one larger message
+//	                          one larger message; with
+//	                          ReadAhead all that waits
 //	a message                 MaxMessageSize, inflated       close code 1009, ErrMessageTooBig
 //	a flood of pings          one pong waits while others    the latest is answered, which answers those
 //	                          write                          before it (RFC 6455, section 5.5.3)
