@@ -91,11 +91,11 @@ func TestNothingIsAllocatedPerMessage(t *testing.T) {
 		{"64 KiB and back", many(1, reqwstest.Binary(make([]byte, 64<<10))), 1, 14 + 64<<10, func(f reqws.Frame) reqws.Directive { return reqws.Cont(f) }},
 		{"fragments", reqwstest.Encode(wiretest.Fragments(100, reqwstest.Text(bytes.Repeat([]byte("x"), 1000)))...), 1, 0, func(reqws.Frame) reqws.Directive { return reqws.Cont() }},
 	} {
-		for _, each := range []bool{true, false} {
-			if !each && tc.frames > 1 && tc.reply > 0 {
+		for _, mode := range []string{"each", "batch", "ahead"} {
+			if mode == "batch" && tc.frames > 1 && tc.reply > 0 {
 				continue // a handler that answers several frames at once makes a slice of its replies
 			}
-			t.Run(fmt.Sprintf("%s/each=%v", tc.name, each), func(t *testing.T) {
+			t.Run(tc.name+"/"+mode, func(t *testing.T) {
 				seen := make(chan int, 1)
 				left := tc.frames
 				count := func(n int) {
@@ -108,7 +108,11 @@ func TestNothingIsAllocatedPerMessage(t *testing.T) {
 					count(1)
 					return tc.handler(f)
 				})
-				if !each {
+				var opts []reqws.Option
+				switch mode {
+				case "ahead": // pings are answered at once, or by the handler
+					opts = []reqws.Option{reqws.ReadAhead(128 << 10), reqws.AutoPong(tc.name == "a ping, answered for the handler")}
+				case "batch":
 					handler = func(in reqws.Event, _ *reqws.Response) reqws.Directive {
 						count(len(in.Frames))
 						if tc.reply == 0 || len(in.Frames) == 0 {
@@ -117,7 +121,7 @@ func TestNothingIsAllocatedPerMessage(t *testing.T) {
 						return tc.handler(in.Frames[0])
 					}
 				}
-				peer, _ := rawPeer(t, reqws.Into(handler))
+				peer, _ := rawPeer(t, append(opts, reqws.Into(handler))...)
 				back := make([]byte, tc.reply)
 				allocates(t, func() {
 					if _, err := peer.Write(tc.in); err != nil {

@@ -34,6 +34,10 @@ func (l *link) Blocked(op *conn.Op) {
 	if !op.Replies() && !l.user.insideHandler() {
 		return
 	}
+	if l.ahead != nil && l.ahead.started {
+		l.awaitClosed(op)
+		return
+	}
 	var enough atomic.Bool
 	found := make(chan bool, 1)
 	resume := l.holdAwake()
@@ -51,6 +55,17 @@ func (l *link) Blocked(op *conn.Op) {
 	enough.Store(true)
 	l.readUntil(longAgo)
 	<-found
+}
+
+// awaitClosed is for a loop that a reader reads ahead of: that looks for the close frame, as far as its
+// queue goes. What answers that frame is bounded already.
+func (l *link) awaitClosed(op *conn.Op) {
+	if l.peerClose() != nil {
+		return
+	}
+	if _, closed := conn.Await(op, l.ahead.closes); closed {
+		l.awaitWrite(op)
+	}
 }
 
 // awaitWrite gives what is being written the close timeout.

@@ -68,8 +68,9 @@ func TestThePeerClosesDuringABlockedReply(t *testing.T) {
 			for _, tc := range []struct {
 				code int
 				send bool // by Send inside the handler rather than as a reply
-			}{{1009, false}, {1000, false}, {1009, true}} {
-				t.Run(fmt.Sprintf("%s/%d/send=%v/behind=%v", name, tc.code, tc.send, behind), func(t *testing.T) {
+				read int  // ahead
+			}{{1009, false, 0}, {1000, false, 0}, {1009, true, 0}, {1009, false, 1}, {1000, false, 1000}, {1009, true, 1}} {
+				t.Run(fmt.Sprintf("%s/%d/send=%v/behind=%v/ahead=%d", name, tc.code, tc.send, behind, tc.read), func(t *testing.T) {
 					code := tc.code
 					tidy(t)
 					is := is.New(t)
@@ -103,7 +104,7 @@ func TestThePeerClosesDuringABlockedReply(t *testing.T) {
 						is.Equal(in.Frames[0].Text(), "go") // lent until the handler returns
 						return reqws.Cont()
 					}
-					resp, err := to(srv, reqws.CloseTimeout(100*time.Millisecond), reqws.WriteTimeout(time.Hour)).Do(t.Context(), reqws.Into(handler))
+					resp, err := to(srv, reqws.CloseTimeout(100*time.Millisecond), reqws.WriteTimeout(time.Hour), reqws.ReadAhead(tc.read), reqws.AutoPong(false)).Do(t.Context(), reqws.Into(handler))
 					is.NoErr(err)
 					if behind {
 						go func() {

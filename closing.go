@@ -185,8 +185,9 @@ func closeReason(err error) string {
 // reset, and throws away what it has not sent yet.
 func (l *link) shutDown() {
 	l.drained = true
-	l.in.Ignore()
 	l.arm(l.endTime())
+	l.recall()
+	l.in.Ignore()
 	l.out.AwaitIdle(0)
 	l.out.Stop(ErrClosed)
 	if !l.on(closeExchanged, nil) || l.closeTimeout == 0 {

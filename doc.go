@@ -39,7 +39,7 @@
 //   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
 //   - AWS: [AWSSigV4]
 //   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
-//     [MaxMessageSize], [Wrap]
+//     [MaxMessageSize], [ReadAhead], [Wrap]
 //   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
 //   - errors: [HTTPErrors]
 //   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],
@@ -73,7 +73,8 @@
 // # Frames
 //
 // The bytes of a frame that a handler gets are valid until it returns; [Frame.Clone]
-// keeps them. Pings that the handler leaves unanswered are answered for it. Messages
+// keeps them. Pings that the handler leaves unanswered are answered for it, unless it is busy:
+// [ReadAhead] has them answered meanwhile. Messages
 // arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
 // with the close code that RFC 6455 asks for.
 //
@@ -87,6 +88,8 @@
 //	                          or one larger message          socket fills, and the peer has to wait
 //	a full mailbox            a batch in each of its         the same; the pings of what was read are
 //	                          places, and one before it      answered
+//	either with ReadAhead     ReadAhead and a batch, beside  pings are answered until then; the same
+//	                          what is being handled          after
 //	a slow Receive            256 KiB and a batch            the same, until Receive is called
 //	a peer that never reads   WriteTimeout                   os.ErrDeadlineExceeded; the ctx of a Send
 //	                                                         may end that Send before

@@ -168,3 +168,30 @@ func ExampleProtocolError() {
 	}
 	// Output: 1007 text is not UTF-8
 }
+
+// A handler that is slow keeps a server waiting that counts on its pings being answered; what is read
+// ahead of it does not.
+func ExampleReadAhead() {
+	answered := make(chan struct{})
+	url, stop := plays(
+		reqwstest.SendText("work"),
+		reqwstest.SendPing("are you there?"),
+		reqwstest.ExpectPong("are you there?"),
+		reqwstest.Do(func(*reqwstest.Conn) error { close(answered); return nil }),
+		reqwstest.ExpectText("done"),
+		reqwstest.ExpectClose(1000, ""),
+		reqwstest.SendClose(1000, ""),
+	)
+	defer stop()
+
+	err := reqws.New(reqws.URL(url), reqws.ReadAhead(1<<20)).Run(context.Background(), reqws.Into(reqws.Each(
+		func(f reqws.Frame) reqws.Directive {
+			if f.Kind == reqws.KindText {
+				<-answered // by the time that the work is done
+				return reqws.Halt(reqws.Text("done"))
+			}
+			return reqws.Cont()
+		})))
+	fmt.Println(err)
+	// Output: <nil>
+}

@@ -80,6 +80,13 @@ func (l *link) heard() {
 	}
 }
 
+// hearsNoMore notes that nobody will read before the stream has ended.
+func (l *link) hearsNoMore() {
+	if l.heartbeat != nil {
+		l.pulse.Store(-int64(alarm.Now()))
+	}
+}
+
 // answered notes that the last heartbeat was.
 func (l *link) answered(now time.Duration) {
 	sent := l.sent.Load()
@@ -98,7 +105,7 @@ func (l *link) ring() {
 	l.mu.Unlock()
 	switch {
 	case err != nil:
-		go l.abort(err) // to close a connection may take its time
+		go l.lose(err) // to close a connection may take its time
 	case beat && l.frame != nil:
 		go l.sendOwn()
 	case beat:
@@ -109,7 +116,7 @@ func (l *link) ring() {
 // examine looks at how the peer does, and says whether a heartbeat is due, or why the peer is to be
 // given up. It sets the alarm. mu is held.
 func (l *link) examine(now time.Duration) (beat bool, err error) {
-	if l.state != linkOpen || l.reported || l.writeErr != nil {
+	if l.state != linkOpen || l.reported || l.writeErr != nil || l.cause != nil {
 		return false, nil // which is over soon, one way or another
 	}
 	pulse := time.Duration(l.pulse.Load())
@@ -205,7 +212,7 @@ func (l *link) isOwnPong(payload []byte) bool {
 func (l *link) sendOwn() {
 	frames := []Frame{l.frame()}
 	if err := checkFrames(frames); err != nil {
-		l.abort(fmt.Errorf("option HeartbeatFrame: %w", err))
+		l.lose(fmt.Errorf("option HeartbeatFrame: %w", err))
 		return
 	}
 	l.waits.Store(true)

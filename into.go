@@ -13,6 +13,7 @@ type intoConfig struct {
 	onOpen     func(*Response) Directive
 	noAutoPong bool
 	maxMessage int64
+	readAhead  int
 }
 
 // Into sets the handler that gets the frames. Without it and without
@@ -46,7 +47,8 @@ func Wrap(wraps ...func(Handler) Handler) Option {
 }
 
 // AutoPong says whether a ping that the handler does not answer with a pong of
-// the same payload is answered for it (RFC 6455, section 5.5.3). The default is true.
+// the same payload is answered for it (RFC 6455, section 5.5.3). The default is true. With
+// [ReadAhead] each ping is, as it is read.
 func AutoPong(on bool) Option {
 	return option("AutoPong", func(c *config) { c.into.noAutoPong = !on })
 }

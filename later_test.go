@@ -109,6 +109,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"IntoMailbox", IntoMailbox(boxes[0]), IntoMailbox(boxes[1]), func(c *config) any { return c.into.mailbox == (chan<- Message)(boxes[1]) }, nil},
 		{"OnOpen", OnOpen(func(*Response) Directive { return Cont() }), OnOpen(func(*Response) Directive { return Halt() }), func(c *config) any { return halts(c.into.onOpen(nil)) }, nil},
 		{"AutoPong", AutoPong(false), AutoPong(true), func(c *config) any { return c.into.noAutoPong }, nil},
+		{"ReadAhead", ReadAhead(1), ReadAhead(0), func(c *config) any { return c.into.readAhead }, nil},
 		{"MaxMessageSize", MaxMessageSize(1), MaxMessageSize(-1), func(c *config) any { return c.into.maxMessage }, nil},
 		{"Redirect", Redirect(false), Redirect(true), func(c *config) any { return c.redirect.off }, nil},
 		{"RedirectTrusted", RedirectTrusted(true), RedirectTrusted(false), func(c *config) any { return c.redirect.trusted }, nil},

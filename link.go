@@ -23,12 +23,13 @@ import (
 // with a close frame and the loop completes, and an abort, after which nothing more is read or
 // sent.
 type link struct {
-	resp *Response // of its handshake
-	conn net.Conn
-	src  conn.Source
-	in   wire.Reader
-	out  conn.Writer
-	body io.ReadCloser // of a plain HTTP answer, in place of conn
+	resp  *Response // of its handshake
+	conn  net.Conn
+	src   conn.Source
+	in    wire.Reader
+	out   conn.Writer
+	body  io.ReadCloser // of a plain HTTP answer, in place of conn
+	ahead *ahead        // reads in the loop's place; nil: the loop does
 	waiting
 	heart
 
@@ -81,13 +82,14 @@ const (
 	closeExchanged                  // both are, or the peer's will not be looked at
 	closeTimedOut                   // all that has taken too long
 	violated                        // somebody broke the protocol, and the peer is about to be told
+	lost                            // the peer was given up: what has arrived is still handed over
 	writeFailed                     // nothing more can be written
 	aborted                         // from this side, without waiting for anybody
 	finished                        // the stream has had its last word
 )
 
-// on is the one place where the state of a link changes; why goes with writeFailed, violated and
-// aborted. It reports whether the event meant anything to a link in that state.
+// on is the one place where the state of a link changes; why goes with violated, lost,
+// writeFailed and aborted. It reports whether the event meant anything to a link in that state.
 func (l *link) on(e linkEvent, why error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -115,6 +117,12 @@ func (l *link) on(e linkEvent, why error) bool {
 			l.unanswered = os.ErrDeadlineExceeded
 		}
 	case violated:
+		l.cause = why
+		return true
+	case lost:
+		if l.state != linkOpen || l.cause != nil {
+			return false
+		}
 		l.cause = why
 		return true
 	case writeFailed:
@@ -240,6 +248,13 @@ func (l *link) abort(cause error) {
 	}
 }
 
+// lose ends the link as if the connection had broken.
+func (l *link) lose(cause error) {
+	if l.on(lost, cause) {
+		l.disconnect(cause)
+	}
+}
+
 // disconnect closes the connection, which wakes everybody who reads or writes; whoever still
 // wants to send gets err.
 func (l *link) disconnect(err error) {
@@ -300,6 +315,7 @@ func (l *link) finish(err error) {
 		_ = netconn.Bare(l.conn).Close()
 		_ = l.conn.Close()
 	}
+	l.recall()
 	if l.wrapped != nil {
 		_ = l.wrapped.Close()
 	}

@@ -24,6 +24,7 @@ func TestLinkTransitions(t *testing.T) {
 		closeExchanged: {"closeExchanged", [4]linkState{draining, draining, draining, closed}, [4]bool{true, true, true, false}},
 		closeTimedOut:  {"closeTimedOut", [4]linkState{closed, closed, closed, closed}, [4]bool{true, true, true, false}},
 		violated:       {"violated", [4]linkState{open, closing, draining, closed}, [4]bool{true, true, true, false}},
+		lost:           {"lost", [4]linkState{open, closing, draining, closed}, [4]bool{true, false, false, false}},
 		writeFailed:    {"writeFailed", [4]linkState{open, closing, draining, closed}, [4]bool{true, true, true, false}},
 		aborted:        {"aborted", [4]linkState{closed, closed, closed, closed}, [4]bool{true, true, true, false}},
 		finished:       {"finished", [4]linkState{closed, closed, closed, closed}, [4]bool{true, true, true, false}},
@@ -75,6 +76,8 @@ func TestWhyALinkEnded(t *testing.T) {
 		{"aborted while a close frame of Send's is out", []event{{closeSent, nil}, {aborted, first}}, first, nil},
 		{"aborted while Close waits", []event{{closeCalled, nil}, {closeSent, nil}, {aborted, first}}, nil, first},
 		{"aborted when all was exchanged", []event{{closeSent, nil}, {closeExchanged, nil}, {aborted, first}}, nil, nil},
+		{"aborted after the peer was given up", []event{{lost, first}, {aborted, second}}, first, nil},
+		{"given up after a violation", []event{{violated, first}, {lost, second}}, first, nil},
 		{"a violation after the abort", []event{{aborted, first}, {violated, second}}, first, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

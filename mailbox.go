@@ -18,10 +18,10 @@ type Message struct {
 }
 
 // IntoMailbox sends each batch of frames to ch as a [Message], from the stream's
-// goroutine, which reads nothing while it waits for room in ch. The channel is the
-// caller's: it is never closed here, and may serve many streams. The last message of
-// each Response that Do returns has Err set, whatever ends it: io.EOF after a clean
-// end, the [*HTTPError] where the handshake was refused.
+// goroutine, which reads nothing while it waits for room in ch, unless [ReadAhead] says
+// otherwise. The channel is the caller's: it is never closed here, and may serve many
+// streams. The last message of each Response that Do returns has Err set, whatever ends
+// it: io.EOF after a clean end, the [*HTTPError] where the handshake was refused.
 func IntoMailbox(ch chan<- Message) Option {
 	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
 		if ch == nil {

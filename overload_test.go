@@ -27,6 +27,7 @@ import (
 var overload = map[string]func(t *testing.T){
 	"a slow handler":          slowHandler,
 	"a full mailbox":          fullMailbox,
+	"either with ReadAhead":   readAhead,
 	"a slow Receive":          slowReceive,
 	"a peer that never reads": neverReads,
 	"a flood of pings":        floodOfPings,
@@ -145,20 +146,73 @@ func fullMailbox(t *testing.T) {
 		is.True(taken.Load() > 0)
 		is.True(taken.Load() <= 3*mostInOne) // two in the channel, one at its door
 		is.True(pongs.Load() > 0)            // of the batches that were read
-		got := 0
-		for m := range mailbox {
-			for _, f := range m.Frames {
+		is.Equal(lines(t, mailbox), n)
+	})
+}
+
+func readAhead(t *testing.T) {
+	const n, ahead = 1000, 200 << 10
+	held := func(taken, pongs int64) {
+		t.Helper()
+		is := is.New(t)
+		is.True(taken >= ahead*3/4)
+		is.True(taken <= ahead+3*mostInOne) // what is handled, and what comes through the door
+		is.True(pongs > 0)
+	}
+	t.Run("handler", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			var taken, pongs atomic.Int64
+			goOn := make(chan struct{})
+			got := 0
+			resp, err := to(feeds(t, n, &taken, &pongs), reqws.ReadAhead(ahead)).Do(t.Context(), reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+				<-goOn
 				if f.Kind == reqws.KindText {
-					is.Equal(f.Text(), line(got))
+					if f.Text() != line(got) {
+						t.Error("out of order")
+					}
 					got++
 				}
-			}
-			if m.Err != nil {
-				break
+				return reqws.Cont()
+			})))
+			is.NoErr(err)
+			time.Sleep(time.Hour)
+			held(taken.Load(), pongs.Load())
+			close(goOn)
+			is.NoErr(resp.Wait())
+			is.Equal(got, n)
+		})
+	})
+	t.Run("mailbox", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			tidy(t)
+			is := is.New(t)
+			var taken, pongs atomic.Int64
+			mailbox := make(chan reqws.Message)
+			_, err := to(feeds(t, n, &taken, &pongs), reqws.ReadAhead(ahead)).Do(t.Context(), reqws.IntoMailbox(mailbox))
+			is.NoErr(err)
+			time.Sleep(time.Hour)
+			held(taken.Load(), pongs.Load())
+			is.Equal(lines(t, mailbox), n)
+		})
+	})
+}
+
+// lines counts those that a mailbox gets until its end, and sees to their order.
+func lines(t *testing.T, mailbox <-chan reqws.Message) (got int) {
+	for m := range mailbox {
+		for _, f := range m.Frames {
+			if f.Kind == reqws.KindText {
+				is.New(t).Equal(f.Text(), line(got))
+				got++
 			}
 		}
-		is.Equal(got, n)
-	})
+		if m.Err != nil {
+			break
+		}
+	}
+	return got
 }
 
 func slowReceive(t *testing.T) {

@@ -184,8 +184,7 @@ func (s *stream) reconnect() bool {
 		s.err = s.fail("stream", s.gate.leftWith)
 		return false
 	}
-	old := s.link()
-	old.finish(s.err)
+	s.link().finish(s.err)
 	s.follows, s.decided, s.replyErr = false, false, nil
 	l, err := s.gate.comeback.search(ctx, s)
 	if !s.gate.arrive(l) {
@@ -200,8 +199,8 @@ func (s *stream) reconnect() bool {
 		return false
 	}
 	l.lasts(cancel)
-	if old.parks {
-		l.mayPark(s.run)
+	if s.resume != nil && l.ahead == nil {
+		l.mayPark(s.resume)
 	}
 	s.err = nil
 	if s.life.Err() != nil { // whoever watches it may have seen the old link only

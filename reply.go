@@ -21,11 +21,15 @@ var batches = sync.Pool{New: func() any { return &batch{frames: make([]Frame, mo
 func (s *stream) borrow() { s.batch = batches.Get().(*batch) }
 
 func (s *stream) giveBack() {
-	s.batch.reset()
-	clear(s.batch.frames[:s.batch.used]) // they hold on to the buffers that they were read from
-	s.batch.used = 0
-	batches.Put(s.batch)
+	s.batch.giveBack()
 	s.batch = nil
+}
+
+func (b *batch) giveBack() {
+	b.reset()
+	clear(b.frames[:b.used]) // they hold on to the buffers that they were read from
+	b.used = 0
+	batches.Put(b)
 }
 
 // reset makes b ready for the next replies. Nothing of the user's is kept alive, and no memory
@@ -53,10 +57,9 @@ func (r *Response) batch() *batch {
 }
 
 // pongs sends the automatic ones of a batch, and waits for nothing.
-func (s *stream) pongs() {
-	b := s.batch
+func (b *batch) pongs(l *link) {
 	if len(b.out) > 0 {
-		s.link().out.Pong(wireFrames(b.out))
+		l.out.Pong(wireFrames(b.out))
 		b.out = b.out[:0]
 	}
 }
@@ -66,7 +69,7 @@ func (s *stream) pongs() {
 // a reply that cannot be sent; one that could not be written is noted.
 func (s *stream) reply(d *Directive, peer *Frame) error {
 	if !d.halt && peer == nil && !d.replies() {
-		s.pongs()
+		s.batch.pongs(s.link())
 		s.batch.reset()
 		return nil
 	}

@@ -136,8 +136,8 @@ func (r *Request) Do(ctx context.Context, opts ...Option) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s != nil && !s.link().parkAtOnce(s.run) {
-		go s.run()
+	if s != nil {
+		s.background()
 	}
 	return resp, nil
 }

@@ -237,6 +237,7 @@ type stream struct {
 
 	life    context.Context
 	unwatch func() bool // ends the watch over it
+	resume  func()      // run, where that is in the background; nil else
 	calling atomic.Bool // a handler is running
 	batch   *batch      // while there is something to do
 	latency atomic.Int64
@@ -266,6 +267,9 @@ func (e *execution) newLink(s *stream, a *answer) *link {
 	l.waiter.Shared = e.shared
 	if a.open != nil && a.open.client == nil {
 		l.open(a.open, e.into.maxMessage, e.life)
+		if e.into.readAhead > 0 && s.pull == nil {
+			s.readAhead(l, e.into.readAhead)
+		}
 	}
 	return l
 }
@@ -328,6 +332,17 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 	return nil
 }
 
+// background has the loop run apart from the caller, once there is something to do.
+func (s *stream) background() {
+	s.resume = s.run
+	switch l := s.link(); {
+	case l.ahead != nil:
+		l.ahead.start(true)
+	case !l.parkAtOnce(s.resume):
+		go s.resume()
+	}
+}
+
 // run is the loop: it returns when the stream has ended, or waits without a goroutine.
 func (s *stream) run() {
 	ok := false
@@ -338,7 +353,6 @@ func (s *stream) run() {
 		}
 	}()
 	for again := true; again; {
-		s.link().awake()
 		err := s.serve()
 		if err == errParked {
 			ok = true
@@ -365,6 +379,14 @@ func (s *stream) serve() error {
 	l := s.link()
 	if l.body != nil {
 		return s.serveBody()
+	}
+	switch {
+	case l.ahead == nil:
+		l.awake()
+	case !l.drained:
+		if err := s.serveAhead(); err != nil {
+			return err
+		}
 	}
 	for {
 		if !l.drained {
@@ -398,7 +420,7 @@ func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
 	for !s.link().drained && !s.link().stopped {
-		frames, more, err := s.parse()
+		frames, more, err := s.parse(s.link(), s.batch)
 		if len(frames) > 0 {
 			if err := s.dispatch(frames); err != nil {
 				s.violation(err)
@@ -415,11 +437,10 @@ func (s *stream) drain() {
 	}
 }
 
-// parse takes the next frames out of what was read, those that are for the handler. It reports
-// whether there may be more.
-func (s *stream) parse() (frames []Frame, more bool, err error) {
-	b := s.batch
-	n, err := s.link().in.Batch(wireFrames(b.frames))
+// parse takes the next frames out of what l has read, those that are for the handler; it lists the
+// pongs for them in b. It reports whether there may be more.
+func (s *stream) parse(l *link, b *batch) (frames []Frame, more bool, err error) {
+	n, err := l.in.Batch(wireFrames(b.frames))
 	frames = b.frames[:n]
 	b.used = max(b.used, n)
 	pongs := false
@@ -434,7 +455,7 @@ func (s *stream) parse() (frames []Frame, more bool, err error) {
 		}
 	}
 	if pongs {
-		frames = s.link().withoutOwnPongs(frames)
+		frames = l.withoutOwnPongs(frames)
 	}
 	return frames, n > 0, err
 }
@@ -463,7 +484,7 @@ func (s *stream) dispatch(frames []Frame) error {
 	}
 	if !s.direct {
 		// Handing over may have to wait for a reader, and pings do not wait.
-		s.pongs()
+		s.batch.pongs(l)
 	}
 	d := s.call(Event{Frames: frames})
 	if peer != nil {

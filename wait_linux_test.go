@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -28,7 +29,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
+func TestIdleStreamsHaveNoGoroutine(t *testing.T) { testIdleStreams(t) }
+
+func TestIdleStreamsHaveNoGoroutineWithReadAhead(t *testing.T) { testIdleStreams(t, ReadAhead(1000)) }
+
+func testIdleStreams(t *testing.T, opts ...Option) {
 	is := is.New(t)
 	reqwstest.NoLeaks(t)
 	wiretest.NoFDLeaks(t)
@@ -40,7 +45,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 			echoed.Add(1)
 		}
 		return Cont()
-	})))
+	}))).With(opts...)
 	var streams []*Response
 	for range n {
 		resp, err := req.Do(t.Context())
@@ -48,6 +53,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 		streams = append(streams, resp)
 	}
 	is.Equal(conn.Parked(), n) // they wait from the start
+	is.Equal(loops(), 0)
 
 	for round := range 3 {
 		for _, resp := range streams {
@@ -55,7 +61,7 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 		}
 		eventually(t, "all echoed", func() bool { return echoed.Load() == int32(n*(round+1)) })
 	}
-	eventually(t, "all parked again", func() bool { return conn.Parked() == n })
+	eventually(t, "all parked again", func() bool { return conn.Parked() == n && loops() == 0 })
 
 	for i, resp := range streams {
 		if i%2 == 0 {
@@ -69,8 +75,19 @@ func TestIdleStreamsHaveNoGoroutine(t *testing.T) {
 	is.Equal(conn.Parked(), 0)
 }
 
+// loops counts the goroutines of streams.
+func loops() int {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	return bytes.Count(buf, []byte("reqws.(*stream).run(")) + bytes.Count(buf, []byte("reqws.(*ahead).read("))
+}
+
 // A parked stream notices every kind of end.
-func TestParkedStreamsEnd(t *testing.T) {
+func TestParkedStreamsEnd(t *testing.T) { testParkedStreamsEnd(t) }
+
+func TestParkedStreamsEndWithReadAhead(t *testing.T) { testParkedStreamsEnd(t, ReadAhead(1)) }
+
+func testParkedStreamsEnd(t *testing.T, opts ...Option) {
 	endings := []struct {
 		name  string
 		steps []reqwstest.Step
@@ -103,7 +120,7 @@ func TestParkedStreamsEnd(t *testing.T) {
 					broke <- in.Err
 				}
 				return Cont()
-			})).Do(ctx)
+			})).With(opts...).Do(ctx)
 			is.NoErr(err)
 			is.Equal(conn.Parked(), 1)
 			close(begin)

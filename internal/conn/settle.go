@@ -11,7 +11,7 @@ import (
 // settle takes stock after n bytes were written.
 func (w *Writer) settle(n int, err error) {
 	if n > 0 {
-		w.taken++
+		w.taken.Add(1)
 	}
 	if w.tls != nil {
 		w.out += n

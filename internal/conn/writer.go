@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reqws/reqws/internal/netconn"
@@ -34,16 +35,16 @@ type Writer struct {
 	deflate *wire.Deflate
 	minimum int // payloads shorter than this go uncompressed
 	owner   Owner
-	closed  error // what sending fails with behind a close frame
+	closed  error         // what sending fails with behind a close frame
+	taken   atomic.Uint32 // counts the writes that the connection took something of
 
 	mu       sync.Mutex
-	busy     bool   // somebody leads, or there is nothing to write to yet
-	waiting  bool   // the owner of busy waits in a write
-	shut     bool   // a close frame has been queued: nothing may follow it
-	timed    bool   // a write deadline is set
-	quitting bool   // the writing is to stop where it is
-	crowd    int8   // counts down the writes since several senders shared one
-	taken    uint32 // counts the writes that the connection took something of
+	busy     bool // somebody leads, or there is nothing to write to yet
+	waiting  bool // the owner of busy waits in a write
+	shut     bool // a close frame has been queued: nothing may follow it
+	timed    bool // a write deadline is set
+	quitting bool // the writing is to stop where it is
+	crowd    int8 // counts down the writes since several senders shared one
 	err      error
 	head     *Op           // waiting to be written
 	tail     *Op           // the last of them
@@ -227,12 +228,8 @@ func (w *Writer) Ping(payload []byte, sent func()) {
 	w.writeUnattended(op)
 }
 
-// Taken counts the writes that the connection has taken something of.
-func (w *Writer) Taken() uint32 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.taken
-}
+// Taken counts the writes that the connection has taken something of. It takes no lock.
+func (w *Writer) Taken() uint32 { return w.taken.Load() }
 
 // Farewell sends a close frame if that can be done right now: nobody else is writing,
 // and the connection takes it within a moment.

@@ -24,6 +24,29 @@ type owner struct{ failed chan error }
 func (o owner) WriteFailed(err error) { o.failed <- err }
 func (owner) Blocked(*Op)             {}
 
+// A heartbeat asks how much the peer has taken while it holds the lock of the link, which WriteFailed
+// takes under the writer's: so Taken must not take that.
+func TestTakenDoesNotWaitForAWriter(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.ExpectFrames(reqwstest.Text("taken")), reqwstest.ExpectGone()))
+	w := writing(t, srv, nil)
+	asks := &asker{w: w}
+	w.owner = asks
+	is.NoErr(w.Send(t.Context(), []wire.Frame{text("taken")}))
+	w.GiveUp(errClosed)
+	hangUp(w)
+	is.Equal(asks.taken, uint32(1))
+}
+
+// asker is an owner that asks while writing fails.
+type asker struct {
+	w     *Writer
+	taken uint32
+}
+
+func (a *asker) WriteFailed(error) { a.taken = a.w.Taken() }
+func (*asker) Blocked(*Op)         {}
+
 // writing dials srv, and returns a Writer to it.
 func writing(t *testing.T, srv *reqwstest.Server, config *tls.Config) *Writer {
 	t.Helper()
