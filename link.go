@@ -23,12 +23,13 @@ import (
 // with a close frame and the loop completes, and an abort, after which nothing more is read or
 // sent.
 type link struct {
-	resp *Response // of its handshake
-	conn net.Conn
-	src  conn.Source
-	in   wire.Reader
-	out  conn.Writer
-	body io.ReadCloser // of a plain HTTP answer, in place of conn
+	resp  *Response // of its handshake
+	conn  net.Conn
+	src   conn.Source
+	in    wire.Reader
+	out   conn.Writer
+	body  io.ReadCloser // of a plain HTTP answer, in place of conn
+	watch *watch        // what is told of it; nil: nothing
 	waiting
 	heart
 
@@ -163,7 +164,7 @@ func (l *link) open(h *handshake, maxMessage int64, life *lifeConfig) {
 	l.src = src
 	l.in.Init(maxMessage, inflate)
 	l.in.Prime(h.conn.Rest)
-	l.out.Open(l.conn, try, conn.Options{Timeout: life.writeTimeout, Deflate: h.deflate})
+	l.out.Open(l.conn, try, conn.Options{Timeout: life.writeTimeout, Deflate: h.deflate, Watcher: l.watch.watcher()})
 	l.startHeart(life)
 }
 

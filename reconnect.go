@@ -178,6 +178,7 @@ func (s *stream) reconnect() bool {
 	}
 	old := s.link()
 	old.finish(s.err)
+	old.watch.ends(old, s.err, true)
 	s.follows, s.decided, s.replyErr = false, false, nil
 	l, err := s.gate.comeback.search(ctx, s)
 	if !s.gate.arrive(l) {
@@ -234,6 +235,7 @@ func (c *comeback) search(ctx context.Context, s *stream) (*link, error) {
 			return nil, why
 		}
 		c.log(s, why, delay)
+		c.e.config.watch.hooks.reconnects(s, why, delay, c.tries+1)
 		if err := sleep(ctx, delay); err != nil {
 			return nil, err
 		}

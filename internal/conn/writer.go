@@ -34,7 +34,8 @@ type Writer struct {
 	deflate *wire.Deflate
 	minimum int // payloads shorter than this go uncompressed
 	owner   Owner
-	closed  error // what sending fails with behind a close frame
+	watcher Watcher // nil: nobody watches
+	closed  error   // what sending fails with behind a close frame
 
 	mu       sync.Mutex
 	busy     bool   // somebody leads, or there is nothing to write to yet
@@ -66,6 +67,7 @@ type Owner interface {
 type Options struct {
 	Timeout time.Duration // how long the peer may take nothing; 0: for ever
 	Deflate *wire.DeflateParams
+	Watcher Watcher // nil: nobody watches
 }
 
 // errCut is a Send whose ctx ended when a part of its frames was written.
@@ -77,7 +79,7 @@ func (w *Writer) Init(owner Owner, closed error) { w.owner, w.closed, w.err = ow
 
 // Open gives w the connection that it writes to. try is that, if it can write without waiting.
 func (w *Writer) Open(to net.Conn, try TryWriter, o Options) {
-	w.timeout = o.Timeout
+	w.timeout, w.watcher = o.Timeout, o.Watcher
 	if o.Deflate != nil {
 		w.deflate, w.minimum = wire.NewDeflate(*o.Deflate), deflateThreshold(o.Deflate)
 	}
@@ -462,6 +464,9 @@ func (w *Writer) round() (blocked bool) {
 	w.load()
 	w.mu.Unlock()
 	w.encode()
+	if w.watcher != nil {
+		w.tell()
+	}
 	n, err := w.writeNow()
 	w.mu.Lock()
 	w.settle(n, err)
