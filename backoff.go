@@ -167,10 +167,10 @@ func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace) S
 					return resp, err
 				}
 				c.log(logs.logger(), n, a, resp, err, delay)
-				trace.retries(a, resp, err, delay)
 				if resp != nil {
 					_ = resp.Body.Close()
 				}
+				trace.retries(a, resp, err, delay)
 				if ctxErr := sleep(ctx, delay); ctxErr != nil {
 					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
 				}

@@ -53,7 +53,7 @@ func (w *watch) logFrame(log *slog.Logger, direction string, f *wire.Frame) {
 	attrs = append(attrs,
 		slog.String("url", w.url),
 		slog.String("direction", direction),
-		slog.String("kind", Kind(f.Op).String()),
+		slog.String("kind", f.Op.String()),
 		slog.Int("length", conn.PayloadSize(f)))
 	if f.Op == wire.OpClose && f.Code != 0 {
 		attrs = append(attrs, slog.Int("code", f.Code))

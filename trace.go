@@ -35,8 +35,9 @@ type ClientTrace struct {
 	// Pongs that answer a [Heartbeat] are counted, and what comes while the stream is being closed.
 	BatchIn func(BatchInfo)
 	// BatchOut is called when frames are handed to the connection, before they are written, by
-	// whoever writes: the goroutine of a Send, for itself and for others that wait, the stream's, that
-	// of the heartbeats, or one that takes over where the peer is slow. All that is sent is counted,
+	// whoever writes: the goroutine of a Send, for itself and for others that wait, the stream's, or
+	// one of the library's own, which sends heartbeats of all streams or takes over where a peer is
+	// slow. All that is sent is counted,
 	// close frames and automatic pongs included. A frame is counted once, when its first
 	// bytes are handed over. A connection has one BatchOut at a time; it may meet a BatchIn.
 	BatchOut func(BatchInfo)

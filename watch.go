@@ -80,7 +80,7 @@ func (w *watch) ends(l *link, err error, reconnects bool) {
 	if peer := l.peerClose(); peer != nil {
 		info.PeerCode, info.PeerReason = peer.Code, peer.Reason
 	}
-	info.Clean = info.Code != 0 && info.PeerCode != 0
+	info.Clean = info.Code != 0 && info.PeerCode != 0 && !l.readOnly.Load() // else ours may not have left
 	w.opened = time.Time{}
 	if f := w.config.hooks.Closed; f != nil {
 		f(info)
