@@ -23,13 +23,12 @@ import (
 // with a close frame and the loop completes, and an abort, after which nothing more is read or
 // sent.
 type link struct {
-	resp  *Response // of its handshake
-	conn  net.Conn
-	src   conn.Source
-	in    wire.Reader
-	out   conn.Writer
-	body  io.ReadCloser // of a plain HTTP answer, in place of conn
-	watch *watch        // what is told of it; nil: nothing
+	resp *Response // of its handshake
+	conn net.Conn
+	src  conn.Source
+	in   wire.Reader
+	out  conn.Writer
+	body io.ReadCloser // of a plain HTTP answer, in place of conn
 	waiting
 	heart
 
@@ -42,6 +41,7 @@ type link struct {
 	unblock chan struct{} // closed when nobody is to wait any more for somebody to take frames
 	wrapped io.Closer     // tells a step of the user's of the end
 	cancel  func()        // lets go of what bounded the handshake
+	watch   *watch        // tells those who watch; nil: nobody does
 
 	mu         sync.Mutex // guards what follows, up to timer; see on
 	state      linkState

@@ -178,8 +178,8 @@ func (s *stream) reconnect() bool {
 	}
 	old := s.link()
 	old.finish(s.err)
-	old.watch.ends(old, s.err, true)
 	s.follows, s.decided, s.replyErr = false, false, nil
+	s.link().watch.ends(s.link(), s.err, true)
 	l, err := s.gate.comeback.search(ctx, s)
 	if !s.gate.arrive(l) {
 		cancel()

@@ -31,8 +31,8 @@ type ClientTrace struct {
 	// Opened is called when a WebSocket is open, before [OnOpen]: for the first connection by the
 	// goroutine of Do or Run, with [Reconnect] for each later one by the stream's.
 	Opened func(OpenedInfo)
-	// BatchIn is called when frames have come, before they are handed on, by the stream's goroutine.
-	// Pongs that answer a [Heartbeat] are counted, and what comes while the stream is being closed.
+	// BatchIn is called when frames have come, before they are handed on, by the goroutine that reads:
+	// the stream's. Pongs that answer a [Heartbeat] are counted, and what comes while the stream is being closed.
 	BatchIn func(BatchInfo)
 	// BatchOut is called when frames are handed to the connection, before they are written, by
 	// whoever writes: the goroutine of a Send, for itself and for others that wait, the stream's, or

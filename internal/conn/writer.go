@@ -29,13 +29,13 @@ type Writer struct {
 	tls     *tls.Conn        // encrypts them before, where it is ours
 	link    *netconn.TLSLink // between the two
 	try     TryWriter        // conn, where it can write without waiting
+	watcher Watcher          // nil: nobody watches
 	fragile bool             // an interrupted write to conn could not be taken up again
 	timeout time.Duration
 	deflate *wire.Deflate
 	minimum int // payloads shorter than this go uncompressed
 	owner   Owner
-	watcher Watcher // nil: nobody watches
-	closed  error   // what sending fails with behind a close frame
+	closed  error // what sending fails with behind a close frame
 
 	mu       sync.Mutex
 	busy     bool   // somebody leads, or there is nothing to write to yet
