@@ -32,14 +32,15 @@ type ClientTrace struct {
 	// goroutine of Do or Run, with [Reconnect] for each later one by the stream's.
 	Opened func(OpenedInfo)
 	// BatchIn is called when frames have come, before they are handed on, by the goroutine that reads:
-	// the stream's. Pongs that answer a [Heartbeat] are counted, and what comes while the stream is being closed.
+	// the stream's. Pongs that answer a [Heartbeat] are counted, and what comes while the stream is
+	// being closed.
 	BatchIn func(BatchInfo)
 	// BatchOut is called when frames are handed to the connection, before they are written, by
 	// whoever writes: the goroutine of a Send, for itself and for others that wait, the stream's, or
-	// one of the library's own, which sends heartbeats of all streams or takes over where a peer is
-	// slow. All that is sent is counted,
-	// close frames and automatic pongs included. A frame is counted once, when its first
-	// bytes are handed over. A connection has one BatchOut at a time; it may meet a BatchIn.
+	// one of the library's own, which sends the heartbeats of all streams or takes over where a peer
+	// is slow. All that is sent is counted, close frames and automatic pongs included, and each frame
+	// once, when its first bytes are handed over: a Send whose ctx ends in that moment may still take
+	// one back. A connection has one BatchOut at a time, which may meet a BatchIn.
 	BatchOut func(BatchInfo)
 	// Heartbeat is called when a [Heartbeat] is answered, by the stream's goroutine.
 	Heartbeat func(HeartbeatInfo)
@@ -47,8 +48,9 @@ type ClientTrace struct {
 	// goroutine.
 	Reconnecting func(ReconnectingInfo)
 	// Closed is called once for each connection that Opened was called for, when it has been let go
-	// of: so the two make a gauge of open connections. It is called by the stream's goroutine, before
-	// Wait returns and before the attempts of [Reconnect].
+	// of: so the two make a gauge of open connections. It is called by the stream's goroutine, or
+	// by Do's where the stream ended in [OnOpen], before Wait returns and before the attempts of
+	// [Reconnect].
 	Closed func(ClosedInfo)
 }
 
