@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"testing"
 
 	"github.com/matryer/is"
@@ -178,6 +180,60 @@ func TestNothingIsAllocatedPerSend(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Nor while somebody watches, or would log frames at a level that is not enabled.
+func TestNothingIsAllocatedForWatching(t *testing.T) {
+	text := reqwstest.Text("sixteen bytes ..")
+	var in, out, beats atomic.Int64
+	quiet := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	trace := func() *reqws.ClientTrace {
+		return &reqws.ClientTrace{
+			Opened:    func(reqws.OpenedInfo) {},
+			BatchIn:   func(i reqws.BatchInfo) { in.Add(int64(i.Bytes)) },
+			BatchOut:  func(i reqws.BatchInfo) { out.Add(int64(i.Bytes)) },
+			Heartbeat: func(reqws.HeartbeatInfo) { beats.Add(1) },
+			Closed:    func(reqws.ClosedInfo) {},
+		}
+	}
+	for _, tc := range []struct {
+		name string
+		opts []reqws.Option
+		told bool
+	}{
+		{"hooks", []reqws.Option{reqws.Trace(trace())}, true},
+		{"hooks of several", []reqws.Option{reqws.Trace(trace()), reqws.AddTrace(trace()), reqws.AddTrace(trace())}, true},
+		{"hooks of others", []reqws.Option{reqws.Trace(&reqws.ClientTrace{Closed: func(reqws.ClosedInfo) {}})}, false},
+		{"a level that is not enabled", []reqws.Option{reqws.LogFrames(slog.LevelDebug), reqws.Logger(quiet)}, false},
+		{"both", []reqws.Option{reqws.LogFrames(slog.LevelDebug), reqws.Logger(quiet), reqws.Trace(trace())}, true},
+	} {
+		for _, n := range []int{1, 256} {
+			t.Run(fmt.Sprintf("%s/%d", tc.name, n), func(t *testing.T) {
+				in.Store(0)
+				out.Store(0)
+				peer, resp := rawPeer(t, append(tc.opts, reqws.Into(reqws.Each(echo)))...)
+				data, back := bytes.Repeat(reqwstest.Encode(text), n), make([]byte, n*(6+16))
+				sent := make([]byte, 6+5)
+				allocates(t, func() {
+					if _, err := peer.Write(data); err != nil {
+						t.Error(err)
+					}
+					if _, err := io.ReadFull(peer, back); err != nil {
+						t.Error(err)
+					}
+					if err := resp.Send(context.Background(), reqws.Text("hello")); err != nil {
+						t.Error(err)
+					}
+					if _, err := io.ReadFull(peer, sent); err != nil {
+						t.Error(err)
+					}
+				})
+				if told := in.Load() > 0 && out.Load() > in.Load(); told != tc.told {
+					t.Error(in.Load(), out.Load())
+				}
+			})
+		}
+	}
 }
 
 // Making a directive of up to one reply allocates nothing either.

@@ -143,7 +143,7 @@ func noteAttempt(req *http.Request) {
 
 // retry is the step around all others but those of [UseOuter]: it runs them again
 // where a failure may pass.
-func retry(c *retryConfig, method string, logs *logConfig) Step {
+func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			ctx := req.Context()
@@ -170,6 +170,7 @@ func retry(c *retryConfig, method string, logs *logConfig) Step {
 				if resp != nil {
 					_ = resp.Body.Close()
 				}
+				trace.retries(a, resp, err, delay)
 				if ctxErr := sleep(ctx, delay); ctxErr != nil {
 					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
 				}

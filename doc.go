@@ -49,6 +49,7 @@
 //     [Transport]
 //   - life, of an open connection: [Heartbeat], [HeartbeatFrame], [WriteTimeout],
 //     [CloseTimeout], [Reconnect], [ReconnectBackOff], [ReconnectFunc], [MinUptime]
+//   - watch, what is done: [Trace], [AddTrace], [LogFrames]
 //   - steps: [Use], [UseOuter]
 //
 // [Options] makes one option of several, of any group.

@@ -192,6 +192,12 @@ func (s *stream) finish() {
 		s.unwatch()
 	}
 	s.link().finish(after)
+	defer s.tellAll() // whatever a hook does
+	s.link().watch.ends(s.link(), s.err, false)
+}
+
+// tellAll tells everybody who waits that the stream is over.
+func (s *stream) tellAll() {
 	s.doneMu.Lock()
 	s.over.Store(true)
 	if s.done != nil {

@@ -39,6 +39,7 @@ type handshake struct {
 	deflate     *wire.DeflateParams
 	extensions  []string // what the server accepted
 	subprotocol string
+	phases      Phases          // where somebody watches
 	client      *websocket.Conn // coder's, where it was asked for
 
 	open bool        // guarded by the opener's mu

@@ -42,6 +42,7 @@ type link struct {
 	unblock chan struct{} // closed when nobody is to wait any more for somebody to take frames
 	wrapped io.Closer     // tells a step of the user's of the end
 	cancel  func()        // lets go of what bounded the handshake
+	watch   *watch        // tells those who watch; nil: nobody does
 
 	mu         sync.Mutex // guards what follows, up to timer; see on
 	state      linkState
@@ -171,7 +172,7 @@ func (l *link) open(h *handshake, maxMessage int64, life *lifeConfig) {
 	l.src = src
 	l.in.Init(maxMessage, inflate)
 	l.in.Prime(h.conn.Rest)
-	l.out.Open(l.conn, try, conn.Options{Timeout: life.writeTimeout, Deflate: h.deflate})
+	l.out.Open(l.conn, try, conn.Options{Timeout: life.writeTimeout, Deflate: h.deflate, Watcher: l.watch.watcher()})
 	l.startHeart(life)
 }
 

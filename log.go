@@ -19,8 +19,9 @@ func (l *logConfig) logger() *slog.Logger {
 	return cmp.Or(l.to, slog.Default())
 }
 
-// Logger sets where retries and redirects are logged; the default is
-// slog.Default(), nil silences. No line holds a credential.
+// Logger sets where retries, redirects, attempts to reconnect and, with [LogFrames], frames are
+// logged; the default is slog.Default(), nil silences. No line holds a credential, but for what a
+// frame holds.
 func Logger(l *slog.Logger) Option {
 	return option("Logger", func(c *config) { c.logs.to, c.logs.off = l, l == nil })
 }

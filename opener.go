@@ -23,6 +23,7 @@ type opener struct {
 	connect   *connectConfig
 	protocols *subprotocols
 	forCoder  bool // its Conn is what is asked for
+	trace     *ClientTrace
 
 	mu    sync.Mutex
 	tries []*handshake
@@ -31,6 +32,13 @@ type opener struct {
 
 // RoundTrip implements http.RoundTripper.
 func (o *opener) RoundTrip(req *http.Request) (*http.Response, error) {
+	if o.trace.Attempt != nil || o.trace.Opened != nil {
+		return o.watched(req)
+	}
+	return o.roundTrip(req)
+}
+
+func (o *opener) roundTrip(req *http.Request) (*http.Response, error) {
 	if isWebSocket(req.URL) {
 		return o.handshake(req)
 	}

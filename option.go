@@ -17,7 +17,7 @@ import (
 // page lists them in their groups.
 //
 // Given twice, the later one stands; of [Header], [Headers] and [Params] that holds
-// name by name, while [Param], [Wrap], [Use] and [UseOuter] add. A bad value is reported
+// name by name, while [Param], [Wrap], [AddTrace], [Use] and [UseOuter] add. A bad value is reported
 // by Do, Run and Dial as an error that names the option. The zero Option does nothing.
 type Option struct {
 	name     string
@@ -46,6 +46,7 @@ type config struct {
 	logs       logConfig
 	connect    connectConfig
 	life       lifeConfig
+	watch      watchConfig
 	outerSteps []Step
 	steps      []Step
 }
@@ -63,6 +64,7 @@ func defaults() *config {
 			heartbeat:    heartbeat{interval: 20 * time.Second, timeout: 20 * time.Second},
 			reconnect:    reconnectConfig{minUptime: 5 * time.Second},
 		},
+		watch: watchConfig{hooks: &ClientTrace{}},
 	}
 }
 

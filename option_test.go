@@ -393,6 +393,7 @@ func TestAllOptionsTogether(t *testing.T) {
 		reqws.DialContext(srv.DialContext), reqws.Proxy(func(*http.Request) (*url.URL, error) { return nil, nil }), reqws.ProxyHeader(http.Header{"X": {"y"}}),
 		reqws.HTTP2Settings(http.HTTP2Config{}), reqws.Compression(websocket.CompressionContextTakeover), reqws.Transport(nil),
 		reqws.WriteTimeout(time.Minute), reqws.CloseTimeout(time.Minute),
+		reqws.Trace(&reqws.ClientTrace{}), reqws.AddTrace(&reqws.ClientTrace{}), reqws.LogFrames(slog.LevelDebug),
 		reqws.Use(func(next http.RoundTripper) http.RoundTripper { return next }),
 		reqws.UseOuter(func(next http.RoundTripper) http.RoundTripper { return next }), reqws.Options(reqws.Options()),
 	).Run(t.Context()))

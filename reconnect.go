@@ -186,6 +186,7 @@ func (s *stream) reconnect() bool {
 	}
 	s.link().finish(s.err)
 	s.follows, s.decided, s.replyErr = false, false, nil
+	s.link().watch.ends(s.link(), s.err, true)
 	l, err := s.gate.comeback.search(ctx, s)
 	if !s.gate.arrive(l) {
 		cancel()
@@ -241,6 +242,7 @@ func (c *comeback) search(ctx context.Context, s *stream) (*link, error) {
 			return nil, why
 		}
 		c.log(s, why, delay)
+		c.e.config.watch.hooks.reconnects(s, why, delay, c.tries+1)
 		if err := sleep(ctx, delay); err != nil {
 			return nil, err
 		}

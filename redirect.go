@@ -93,7 +93,7 @@ func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
 // All steps behind it run again on each hop.
-func followRedirects(c *redirectConfig, logs *logConfig) Step {
+func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace) Step {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 			h := &hop{}
@@ -112,6 +112,7 @@ func followRedirects(c *redirectConfig, logs *logConfig) Step {
 					log.LogAttrs(req.Context(), c.level, "reqws: redirect",
 						slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
 				}
+				trace.redirects(h, to, resp)
 				req = req.Clone(req.Context())
 				req.URL, req.Method = cloneURL(to.url), to.method
 				h = to

@@ -78,8 +78,8 @@ func (c *config) chain(handshake *opener) http.RoundTripper {
 	steps := slices.Concat(
 		c.outerSteps,
 		[]Step{
-			retry(&c.retry, c.plain.method, &c.logs),
-			followRedirects(&c.redirect, &c.logs),
+			retry(&c.retry, c.plain.method, &c.logs, c.watch.hooks),
+			followRedirects(&c.redirect, &c.logs, c.watch.hooks),
 			resolveURL(&c.target, c.plain.method),
 			setHeaders(&c.header, c.plain.body, c.connect.hostname),
 			cookies(c.jar),
@@ -103,7 +103,7 @@ func (c *config) execution() (*execution, error) {
 	return &execution{
 		config:     c,
 		steps:      c.chain,
-		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket},
+		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
 		target:     &c.target,
 		method:     c.plain.method,
 		into:       &c.into,

@@ -266,6 +266,7 @@ func (e *execution) newLink(s *stream, a *answer) *link {
 	l.wrapped = a.wrapped
 	l.waiter.Shared = e.shared
 	if a.open != nil && a.open.client == nil {
+		l.watch = e.newWatch(s, a)
 		l.open(a.open, e.into.maxMessage, e.life)
 		if e.into.readAhead > 0 && s.pull == nil {
 			s.readAhead(l, e.into.readAhead)
@@ -307,16 +308,18 @@ var errNilHandler = errors.New("a function of the option Wrap returned nil in pl
 
 // start greets the peer with what OnOpen says, before anything else is sent.
 func (s *stream) start(onOpen func(*Response) Directive) error {
-	if onOpen == nil {
-		s.gate.admit()
-		return nil
-	}
 	ok := false
 	defer func() {
 		if !ok {
 			s.conclude(s.fail("open", errHandlerPanicked))
 		}
 	}()
+	s.link().watch.begins()
+	if onOpen == nil {
+		ok = true
+		s.gate.admit()
+		return nil
+	}
 	s.borrow()
 	defer s.giveBack()
 	d := s.callOnOpen(onOpen)
@@ -409,7 +412,10 @@ func (s *stream) serve() error {
 }
 
 // beat notes how long a heartbeat took to be answered.
-func (s *stream) beat(took time.Duration) { s.latency.Store(int64(took)) }
+func (s *stream) beat(took time.Duration) {
+	s.latency.Store(int64(took))
+	s.link().watch.beat(took)
+}
 
 // mostFrames is how many frames a batch has at most: as many as keep its slices
 // in the processor's nearer caches. With 1024 small messages took a third longer.
@@ -442,6 +448,7 @@ func (s *stream) drain() {
 func (s *stream) parse(l *link, b *batch) (frames []Frame, more bool, err error) {
 	n, err := l.in.Batch(wireFrames(b.frames))
 	frames = b.frames[:n]
+	s.link().watch.in(frames)
 	b.used = max(b.used, n)
 	pongs := false
 	for i := range frames {

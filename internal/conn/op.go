@@ -33,6 +33,7 @@ type Op struct {
 	end     int
 	encoded bool // it has bytes there, or had some
 	begun   bool // some of its bytes left the buffer
+	told    int  // frames that the watcher knows of
 }
 
 type sendState uint8

@@ -30,6 +30,7 @@ type Writer struct {
 	tls     *tls.Conn        // encrypts them before, where it is ours
 	link    *netconn.TLSLink // between the two
 	try     TryWriter        // conn, where it can write without waiting
+	watcher Watcher          // nil: nobody watches
 	fragile bool             // an interrupted write to conn could not be taken up again
 	timeout time.Duration
 	deflate *wire.Deflate
@@ -67,6 +68,7 @@ type Owner interface {
 type Options struct {
 	Timeout time.Duration // how long the peer may take nothing; 0: for ever
 	Deflate *wire.DeflateParams
+	Watcher Watcher // nil: nobody watches
 }
 
 // errCut is a Send whose ctx ended when a part of its frames was written.
@@ -78,7 +80,7 @@ func (w *Writer) Init(owner Owner, closed error) { w.owner, w.closed, w.err = ow
 
 // Open gives w the connection that it writes to. try is that, if it can write without waiting.
 func (w *Writer) Open(to net.Conn, try TryWriter, o Options) {
-	w.timeout = o.Timeout
+	w.timeout, w.watcher = o.Timeout, o.Watcher
 	if o.Deflate != nil {
 		w.deflate, w.minimum = wire.NewDeflate(*o.Deflate), deflateThreshold(o.Deflate)
 	}
@@ -459,6 +461,9 @@ func (w *Writer) round() (blocked bool) {
 	w.load()
 	w.mu.Unlock()
 	w.encode()
+	if w.watcher != nil {
+		w.tell()
+	}
 	n, err := w.writeNow()
 	w.mu.Lock()
 	w.settle(n, err)

@@ -24,12 +24,16 @@ type roundTrip struct {
 	url      *url.URL     // as errors show it: ws and wss where it is a WebSocket
 	via      *url.URL     // the proxy, or nil
 	phase    atomic.Value // of what is under way
+	watch    *Stopwatch   // nil: nobody wants to know how long that takes
 	fallback fallback
 }
 
 // enter notes what the roundTrip is about to do. HTTP/2 dials on a goroutine of its
 // own.
-func (t *roundTrip) enter(phase string) { t.phase.Store(phase) }
+func (t *roundTrip) enter(phase string) {
+	t.phase.Store(phase)
+	t.watch.enter(phase)
+}
 
 // TimeoutError says that the time for connecting ran out. The phase is
 // around it.

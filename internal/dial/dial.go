@@ -90,7 +90,7 @@ func (t *roundTrip) server() Server {
 // a 200 over HTTP/2, with a *Conn for its body: then nothing of the
 // handshake is left, no deadline either.
 func (tr *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	t := &roundTrip{Transport: tr, req: req, url: req.URL}
+	t := &roundTrip{Transport: tr, req: req, url: req.URL, watch: stopwatchOf(req.Context())}
 	opens := strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
 	if opens {
 		shown := *req.URL

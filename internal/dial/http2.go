@@ -31,11 +31,15 @@ func (unprocessedError) Retryable() bool { return true }
 // HTTP/1.1 is left in t.fallback.
 func (t *roundTrip) extendedConnect(ctx context.Context, orElse bool) (*http.Response, error) {
 	t.enter(failure.Handshake)
-	dial := func(shared context.Context) (net.Conn, error) { return t.openHTTP2(shared, orElse) }
+	dial := func(shared context.Context) (net.Conn, error) {
+		t.watch.dials()
+		return t.openHTTP2(shared, orElse)
+	}
 	resp, stream, err := t.pool.Connect(ctx, t.origin(), streamRequest(t.req), dial, h2.Config{Settings: t.HTTP2})
 	if err != nil {
 		return nil, t.failStream(ctx, err)
 	}
+	t.watch.shares()
 	resp.Request = t.req
 	if stream != nil {
 		resp.Body = &Conn{Conn: stream}

@@ -77,6 +77,10 @@ func (t *roundTrip) dialPlain(dial func(context.Context) (net.Conn, error)) func
 	return func(context.Context, string, string) (net.Conn, error) {
 		ctx, cancel := withTimeout(t.req.Context(), t.Timeout)
 		defer cancel()
-		return dial(ctx)
+		conn, err := dial(ctx)
+		if err == nil {
+			t.enter(failure.Request)
+		}
+		return conn, err
 	}
 }
