@@ -34,6 +34,9 @@ var floors = map[string][]string{
 	"internal/wiretest": {"internal/pipe", "reqwstest"},
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
+
+	"examples/jsonrpc":    {"."},
+	"examples/marketfeed": {"."},
 }
 
 // forTests are what the tests of any package may import besides.
