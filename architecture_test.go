@@ -35,6 +35,7 @@ var floors = map[string][]string{
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
 
+	"examples/chat":       {"."},
 	"examples/chatbridge": {"."},
 	"examples/jsonrpc":    {"."},
 	"examples/marketfeed": {"."},
