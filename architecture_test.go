@@ -39,6 +39,7 @@ var floors = map[string][]string{
 	"examples/chatbridge": {"."},
 	"examples/jsonrpc":    {"."},
 	"examples/marketfeed": {"."},
+	"examples/shutdown":   {"."},
 }
 
 // forTests are what the tests of any package may import besides.
