@@ -37,6 +37,11 @@ var floors = map[string][]string{
 
 	"examples/apigateway":  {"."},
 	"examples/handlertest": {"."},
+	"examples/chat":        {"."},
+	"examples/chatbridge":  {"."},
+	"examples/jsonrpc":     {"."},
+	"examples/marketfeed":  {"."},
+	"examples/shutdown":    {"."},
 }
 
 // forTests are what the tests of any package may import besides.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,5 +132,48 @@ func TestTheEndOfCtxWithAStalledPeer(t *testing.T) {
 		is.True(errors.Is(err, context.DeadlineExceeded))
 		is.True(errors.Is(resp.Wait(), context.DeadlineExceeded))
 		is.Equal(time.Since(start), time.Second)
+	})
+}
+
+// gatedConn is a connection whose writes wait for the gate, once there is one.
+type gatedConn struct {
+	net.Conn
+	gate atomic.Pointer[chan struct{}]
+}
+
+func (c *gatedConn) Write(p []byte) (int, error) {
+	if gate := c.gate.Load(); gate != nil {
+		<-*gate
+	}
+	return c.Conn.Write(p)
+}
+
+// A program may close a stream at the moment in which its ctx ends, as one that is interrupted does:
+// a close frame that is being written then still arrives.
+func TestTheEndOfCtxWhileTheCloseFrameIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectClose(1000, "bye"), reqwstest.ExpectGone()))
+		var c *gatedConn
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			inner, err := srv.DialContext(ctx, network, addr)
+			c = &gatedConn{Conn: inner}
+			return c, err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := to(srv, reqws.DialContext(dial)).Do(ctx)
+		is.NoErr(err)
+		gate := make(chan struct{})
+		c.gate.Store(&gate)
+		closed := make(chan error)
+		go func() { closed <- resp.Close(1000, "bye") }()
+		synctest.Wait()
+		start := time.Now()
+		cancel()
+		synctest.Wait()
+		close(gate)
+		<-closed
+		is.True(errors.Is(resp.Wait(), context.Canceled))
+		is.Equal(time.Since(start), time.Duration(0))
 	})
 }

@@ -233,16 +233,28 @@ func (w *Writer) Ping(payload []byte, sent func()) {
 // Taken counts the writes that the connection has taken something of. It takes no lock.
 func (w *Writer) Taken() uint32 { return w.taken.Load() }
 
-// Farewell sends a close frame if that can be done right now: nobody else is writing,
-// and the connection takes it within a moment.
+// Farewell sends a close frame, if the connection takes it, and what is being written, within a
+// moment. One that is on its way already has as long. Behind a write that the connection does not
+// take there is no use in waiting.
 func (w *Writer) Farewell(code uint16) {
 	w.mu.Lock()
-	if w.busy || w.refusal() != nil {
+	busy, shut := w.busy, w.shut
+	if w.err != nil || w.waiting && !shut {
 		w.mu.Unlock()
 		return
 	}
-	w.busy, w.shut = true, true
-	w.writeUnattended(newOp([]wire.Frame{{Op: wire.OpClose, Code: int(code)}}))
+	w.busy, w.shut = busy || !shut, true
+	switch op := newOp([]wire.Frame{{Op: wire.OpClose, Code: int(code)}}); {
+	case shut: // what is there may still be on its way
+		op.free()
+		w.mu.Unlock()
+	case busy:
+		op.ctx, op.unattended = context.Background(), true
+		w.push(op)
+		w.mu.Unlock()
+	default:
+		w.writeUnattended(op)
+	}
 	w.AwaitIdle(FarewellTime)
 }
 
