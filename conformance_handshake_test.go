@@ -243,6 +243,8 @@ func TestConformanceAnswer(t *testing.T) {
 			sees: func(is *is.I, got []*reqwstest.Request) { is.Equal(got[1].RequestURI, "/elsewhere") }},
 		{section: "4.1, item 2", asks: "Upgrade is needed", server: with("Upgrade"), fails: "Upgrade"},
 		{section: "4.1, item 2", asks: "Upgrade is websocket and nothing else", server: with("Upgrade", "h2c"), fails: "Upgrade"},
+		{section: "4.1, item 2", asks: "Upgrade is no list", server: with("Upgrade", "websocket, h2c"), fails: "Upgrade"},
+		{section: "4.1, item 2", asks: "Upgrade is no list of two lines", server: with("Upgrade", "h2c", "websocket"), fails: "Upgrade"},
 		{section: "4.1, item 2", asks: "Upgrade is not empty", server: with("Upgrade", ""), fails: "Upgrade"},
 		{section: "4.1, item 2", asks: "websocket in any case", server: with("Upgrade", "WebSocket")},
 		{section: "4.1, item 3", asks: "Connection is needed", server: with("Connection"), fails: "Connection"},
