@@ -171,6 +171,7 @@ func TestConformanceRequest(t *testing.T) {
 		{section: "4.1, item 10", asks: "a subprotocol has no separators", opts: []reqws.Option{reqws.Subprotocols("a/b")}, server: []reqwstest.Option{reqwstest.Script().Repeat()}, fails: "Subprotocols"},
 		{section: "4.1, item 10", asks: "a subprotocol has printable ASCII alone", opts: []reqws.Option{reqws.Subprotocols("ä")}, server: []reqwstest.Option{reqwstest.Script().Repeat()}, fails: "Subprotocols"},
 		{section: "4.1, item 10", asks: "subprotocols are unique", opts: []reqws.Option{reqws.Subprotocols("a", "b", "a")}, server: []reqwstest.Option{reqwstest.Script().Repeat()}, fails: "Subprotocols"},
+		{section: "4.1, item 10", asks: "subprotocols are unique, those of a header too", opts: []reqws.Option{reqws.Header("Sec-WebSocket-Protocol", "a, b, a")}, sees: head("Sec-WebSocket-Protocol", "a,b")},
 		{section: "4.1, item 11", asks: "no extension asked for, no header", sees: head("Sec-WebSocket-Extensions")},
 		{section: "4.1, item 12", asks: "any other header may be sent", opts: []reqws.Option{reqws.Auth(reqws.Bearer("t")), reqws.Header("Cookie", "a=b")}, sees: func(is *is.I, got []*reqwstest.Request) {
 			is.Equal(got[0].Header.Get("Authorization"), "Bearer t")
