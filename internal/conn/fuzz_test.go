@@ -55,7 +55,7 @@ func FuzzWriter(f *testing.F) {
 		}
 		w.Open(conn, conn, o)
 		var all []wire.Frame
-		for frames, rest := []wire.Frame(nil), script[:min(len(script), 24)]; len(rest) >= 2; rest = rest[2:] {
+		for frames, rest := []wire.Frame(nil), script[:min(len(script), 16)]; len(rest) >= 2; rest = rest[2:] {
 			frames = append(frames, scripted(rest[0], rest[1]))
 			if rest[0]&0x80 != 0 && len(rest) >= 4 { // the next one goes with it
 				continue
@@ -82,7 +82,7 @@ func FuzzWriter(f *testing.F) {
 	})
 }
 
-// scripted is the frame that two bytes of a script stand for: text and binary of up to 200 KB, which compress well
+// scripted is the frame that two bytes of a script stand for: text and binary of up to 100 KB, which compress well
 // or badly, and control frames.
 func scripted(what, size byte) wire.Frame {
 	op := []wire.Opcode{wire.OpText, wire.OpBinary, wire.OpPing, wire.OpPong}[what&3]
@@ -93,7 +93,7 @@ func scripted(what, size byte) wire.Frame {
 	case what&0x10 != 0:
 		n += 65535 - 128 // around the border of the lengths
 	case what&0x20 != 0:
-		n *= 800
+		n *= 400
 	}
 	p := make([]byte, n)
 	x := uint32(what) + 1
