@@ -15,6 +15,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -518,8 +519,20 @@ func FuzzRetryAfter(f *testing.F) {
 		if d < 0 || !ok && d != 0 {
 			t.Fatalf("%q is %v", v, d)
 		}
-		if strings.Trim(strings.TrimSpace(v), "0123456789") != "" && ok && d == 0 {
+		value := strings.TrimSpace(v)
+		if date, err := http.ParseTime(value); err == nil && (ok != (time.Until(date) > 0) && time.Until(date).Abs() > time.Minute || ok && d-time.Minute > time.Until(date)) {
+			t.Fatalf("the date %q is %v, %v", v, d, ok)
+		}
+		isNumber := value != "" && strings.Trim(value, "0123456789") == ""
+		switch seconds, err := strconv.ParseInt(value, 10, 64); {
+		case !isNumber && ok && d == 0:
 			t.Fatalf("%q, which is no number, is no delay at all", v)
+		case isNumber && !ok:
+			t.Fatalf("%q, which is a number, is no delay", v)
+		case isNumber && err == nil && seconds < math.MaxInt64/int64(time.Second) && d != time.Duration(seconds)*time.Second:
+			t.Fatalf("%q is %v", v, d)
+		case isNumber && (err != nil || seconds >= math.MaxInt64/int64(time.Second)) && d < math.MaxInt64-time.Second:
+			t.Fatalf("%q is only %v", v, d)
 		}
 	})
 }

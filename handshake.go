@@ -147,8 +147,8 @@ func (h *handshake) switched(resp *http.Response) error {
 	if !httpguts.HeaderValuesContainsToken(resp.Header.Values("Connection"), "Upgrade") {
 		return errors.New("the answer 101 has no Connection: Upgrade")
 	}
-	if !httpguts.HeaderValuesContainsToken(resp.Header.Values("Upgrade"), "websocket") {
-		return errors.New("the answer 101 has no Upgrade: websocket")
+	if up := resp.Header.Values("Upgrade"); len(up) != 1 || !strings.EqualFold(strings.TrimSpace(up[0]), "websocket") {
+		return errors.New("the answer 101 has no Upgrade: websocket, or more in it than that")
 	}
 	accept := resp.Header.Values("Sec-WebSocket-Accept")
 	if len(accept) > 1 {

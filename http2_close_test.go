@@ -1,6 +1,7 @@
 package reqws
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -27,14 +28,18 @@ import (
 // closer2 is an HTTP/2 server of one stream, which notes what the client does to
 // end it, and ends its own half a second after the client's, or never.
 type closer2 struct {
+	settings []http2.Setting                                      // besides extended CONNECT, or in place of it
+	answer   []string                                             // names and values of the answer's fields; :status 200 without
 	greeting string                                               // sent behind the answer
 	reply    string                                               // sent after the client's close frame
 	stays    bool                                                 // never ends its half
 	prompt   bool                                                 // ends it at once
 	leaves   func(fr *http2.Framer, conn net.Conn, stream uint32) // behind the greeting
 
-	mu   sync.Mutex
-	seen []string
+	mu    sync.Mutex
+	seen  []string
+	asked []hpack.HeaderField // the last request's
+	data  []byte              // what came over the stream
 }
 
 func (c *closer2) note(format string, args ...any) {
@@ -53,7 +58,7 @@ func (c *closer2) serve(conn net.Conn) {
 	io.ReadFull(conn, make([]byte, len(http2.ClientPreface)))
 	fr := http2.NewFramer(conn, conn)
 	fr.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
-	fr.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
+	fr.WriteSettings(append([]http2.Setting{{ID: http2.SettingEnableConnectProtocol, Val: 1}}, c.settings...)...)
 	for {
 		f, err := fr.ReadFrame()
 		if err != nil {
@@ -61,12 +66,17 @@ func (c *closer2) serve(conn net.Conn) {
 		}
 		switch f := f.(type) {
 		case *http2.MetaHeadersFrame:
-			fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte{0x88}, EndHeaders: true}) // :status 200
-			fr.WriteData(f.StreamID, false, []byte(c.greeting))
+			c.answers(fr, f)
+			if c.greeting != "" {
+				fr.WriteData(f.StreamID, false, []byte(c.greeting))
+			}
 			if c.leaves != nil {
 				c.leaves(fr, conn, f.StreamID)
 			}
 		case *http2.DataFrame:
+			c.mu.Lock()
+			c.data = append(c.data, f.Data()...)
+			c.mu.Unlock()
 			if p := f.Data(); len(p) >= 8 && p[0] == 0x88 {
 				key := p[2:6]
 				code := []byte{p[6] ^ key[0], p[7] ^ key[1]}
@@ -84,8 +94,28 @@ func (c *closer2) serve(conn net.Conn) {
 			}
 		case *http2.RSTStreamFrame:
 			c.note("RST_STREAM %v", f.ErrCode)
+		case *http2.GoAwayFrame:
+			if f.ErrCode != http2.ErrCodeNo {
+				c.note("GOAWAY %v", f.ErrCode)
+			}
 		}
 	}
+}
+
+func (c *closer2) answers(fr *http2.Framer, f *http2.MetaHeadersFrame) {
+	c.mu.Lock()
+	c.asked = f.Fields
+	c.mu.Unlock()
+	fields := c.answer
+	if fields == nil {
+		fields = []string{":status", "200"}
+	}
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for i := 0; i < len(fields); i += 2 {
+		enc.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]})
+	}
+	fr.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: block.Bytes(), EndHeaders: true})
 }
 
 // What follows our close frame over HTTP/2 is END_STREAM, and RST_STREAM only if

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,10 +43,13 @@ func TestResolveLocation(t *testing.T) {
 	}
 }
 
+// clean matches a Location that has nothing to escape, no userinfo and no port.
+var clean = regexp.MustCompile(`^(https?://[a-z.]+|wss?://[a-z.]+|//[a-z.]+)?[/?][A-Za-z0-9._~/?&=-]*$`)
+
 // FuzzLocation resolves what a server may name as the next place. What is followed
 // is a request line and a Host that cannot break out of theirs, and reads back as it is.
 func FuzzLocation(f *testing.F) {
-	for _, s := range []string{"/off/100%", "?x=100%", "//u:100%@h/%zz", "12:30/../b#c", "http://[::1%25eth0]:80/\xe9\\", "///x", "https:x", "\t/a\r\n b?%"} {
+	for _, s := range []string{"/off/100%", "?x=100%", "//u:100%@h/%zz", "12:30/../b#c", "http://[::1%25eth0]:80/\xe9\\", "///x", "https:x", "\t/a\r\n b?%", "//other.example/a/../b/./c?x=/../", "wss://a.b/?", "?q=1", "//user:password-that-is-long@exa mple/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, location string) {
@@ -57,7 +61,18 @@ func FuzzLocation(f *testing.F) {
 			h := &hop{url: from, origin: from}
 			u, err := h.resolve(location)
 			if err != nil {
+				if len(location) > 20 && strings.Contains(err.Error(), location) {
+					t.Fatalf("%v quotes %q", err, location)
+				}
 				continue
+			}
+			if clean.MatchString(location) { // which browsers and net/url read alike
+				if ref, err := url.Parse(location); err == nil {
+					want := from.ResolveReference(ref)
+					if u.RequestURI() != want.RequestURI() || !strings.EqualFold(u.Hostname(), want.Hostname()) {
+						t.Fatalf("%q leads to %q, and with net/url to %q", location, u, want)
+					}
+				}
 			}
 			if isWebSocket(u) != isWebSocket(from) || u.User != nil || u.Fragment != "" || u.Hostname() == "" {
 				t.Fatalf("%q leads to %q", location, u)

@@ -20,41 +20,6 @@ import (
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// badFrame is something that must not be sent.
-type badFrame struct {
-	name   string
-	frames []reqws.Frame
-	says   string
-}
-
-func badFrames() []badFrame {
-	long := strings.Repeat("x", 126)
-	one := func(f reqws.Frame) []reqws.Frame { return []reqws.Frame{f} }
-	return []badFrame{
-		{"text that is not UTF-8", one(reqws.Text("a\xff")), "UTF-8"},
-		{"text with a surrogate", one(reqws.Text("\xed\xa0\x80")), "UTF-8"},
-		{"text that ends inside a code point", one(reqws.Text("gr\xc3")), "UTF-8"},
-		{"ping of 126 bytes", one(reqws.Ping(long)), "126 bytes"},
-		{"pong of 126 bytes", one(reqws.Pong(long)), "126 bytes"},
-		{"close code 0 with a reason", one(reqws.Close(0, "why")), "close code 0"},
-		{"close code 999", one(reqws.Close(999, "")), "close code 999"},
-		{"close code 1004", one(reqws.Close(1004, "")), "close code 1004"},
-		{"close code 1005", one(reqws.Close(1005, "")), "close code 1005"},
-		{"close code 1006", one(reqws.Close(1006, "")), "close code 1006"},
-		{"close code 1015", one(reqws.Close(1015, "")), "close code 1015"},
-		{"close code 2000", one(reqws.Close(2000, "")), "close code 2000"},
-		{"close code 5000", one(reqws.Close(5000, "")), "close code 5000"},
-		{"close code -1", one(reqws.Close(-1, "")), "close code -1"},
-		{"close code beyond 16 bits", one(reqws.Close(1000+1<<16, "")), "close code 66536"},
-		{"close reason of 124 bytes", one(reqws.Close(1000, long[:124])), "124 bytes"},
-		{"close reason that is not UTF-8", one(reqws.Close(1000, "\xff")), "UTF-8"},
-		{"something after a close frame", []reqws.Frame{reqws.Close(1000, ""), reqws.Text("x")}, "follow a close frame"},
-		{"no kind", one(reqws.Frame{Data: []byte("x")}), "invalid"},
-		{"a chunk", one(reqws.Frame{Kind: reqws.KindChunk, Data: []byte("x")}), "chunk"},
-		{"an unknown kind", one(reqws.Frame{Kind: 77}), "kind(77)"},
-	}
-}
-
 // A frame that must not be sent is an error of Send that names it. Nothing is
 // written, of its neighbours neither, and the stream goes on.
 func TestSendRefusesBadFrames(t *testing.T) {

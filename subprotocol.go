@@ -72,9 +72,9 @@ func (p *subprotocols) offer(req *http.Request, h *hop) {
 	}
 }
 
-// protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4).
+// protocolNames returns the subprotocols of a header (RFC 6455, section 11.3.4), each once.
 func protocolNames(h http.Header) []string {
-	var spellings, all []string
+	var spellings, all, once []string
 	for name := range h {
 		if strings.EqualFold(name, protocolHeader) { // a step may have written it as RFC 6455 does
 			spellings = append(spellings, name)
@@ -84,7 +84,12 @@ func protocolNames(h http.Header) []string {
 	for _, name := range spellings {
 		all = append(all, h[name]...)
 	}
-	return strings.FieldsFunc(strings.Join(all, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+	for name := range strings.FieldsFuncSeq(strings.Join(all, ","), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
+		if !slices.Contains(once, name) {
+			once = append(once, name)
+		}
+	}
+	return once
 }
 
 // check says what is wrong with the subprotocol that a server has

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -19,18 +20,18 @@ import (
 	"github.com/reqws/reqws/internal/pipe"
 )
 
-// pieces is a connection that gives what it has n bytes at a time, and then its end.
+// pieces is a connection that gives what it has in pieces, and then its end.
 type pieces struct {
 	net.Conn
 	left []byte
-	n    int
+	next func() int // the size of a piece
 }
 
 func (p *pieces) Read(b []byte) (int, error) {
 	if len(p.left) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(b[:min(len(b), p.n)], p.left)
+	n := copy(b[:min(len(b), p.next())], p.left)
 	p.left = p.left[n:]
 	return n, nil
 }
@@ -40,10 +41,11 @@ func (p *pieces) Read(b []byte) (int, error) {
 func fuzzHead(f *testing.F, method string, opens func(status int) bool) {
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		is := is.New(t)
-		read := func(n int) (status int, rest string, text string) {
-			conn := &pieces{left: answer, n: n}
+		read := func(next func() int) (status int, rest string, text string) {
+			conn := &pieces{left: answer, next: next}
 			r := readAnswer(conn)
 			resp, err := r.head(&http.Request{Method: method})
+			is.True(cap(r.text) <= 4*(len(answer)+4096)) // what it holds is bounded by what came
 			if err != nil {
 				return 0, "", err.Error()
 			}
@@ -54,9 +56,11 @@ func fuzzHead(f *testing.F, method string, opens func(status int) bool) {
 			body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 			return resp.StatusCode, fmt.Sprintf("%q %v", body, err == nil), ""
 		}
-		status, rest, text := read(1)
-		for _, n := range []int{2, 7, len(answer) + 1} {
-			again, restAgain, textAgain := read(n)
+		all := func(n int) func() int { return func() int { return n } }
+		rnd := rand.New(rand.NewPCG(uint64(len(answer)), 1))
+		status, rest, text := read(all(1))
+		for _, next := range []func() int{all(2), all(7), all(len(answer) + 1), func() int { return 1 + rnd.IntN(40) }} {
+			again, restAgain, textAgain := read(next)
 			is.Equal(status, again)
 			is.Equal(text, textAgain)
 			is.Equal(rest, restAgain)

@@ -14,50 +14,51 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// What a peer does wrong on one stream ends that stream, and the connection goes on.
+// What a peer does wrong on one stream ends that stream, and the connection goes on. Each row names its section of
+// RFC 9113, here and below.
 func TestStreamErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		bad  func(p *peer, id uint32)
 		code http2.ErrCode
 		want string
 	}{
-		"DATA before the response": {func(p *peer, id uint32) { p.data(id, false, "x") },
+		"8.1 DATA before the response": {func(p *peer, id uint32) { p.data(id, false, "x") },
 			http2.ErrCodeProtocol, "DATA before the response"},
-		"END_STREAM before the response": {func(p *peer, id uint32) { p.data(id, true, "") },
+		"8.1 END_STREAM before the response": {func(p *peer, id uint32) { p.data(id, true, "") },
 			http2.ErrCodeProtocol, "DATA before the response"},
-		"no status": {func(p *peer, id uint32) { p.headers(id, false, "server", "x") },
+		"8.3.2 no status": {func(p *peer, id uint32) { p.headers(id, false, "server", "x") },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"no fields": {func(p *peer, id uint32) { p.headers(id, false) },
+		"8.3.2 no fields": {func(p *peer, id uint32) { p.headers(id, false) },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"status 20": {func(p *peer, id uint32) { p.headers(id, false, ":status", "20") },
+		"8.3.2 status 20": {func(p *peer, id uint32) { p.headers(id, false, ":status", "20") },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"status 099": {func(p *peer, id uint32) { p.headers(id, false, ":status", "099") },
+		"8.3.2 status 099": {func(p *peer, id uint32) { p.headers(id, false, ":status", "099") },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"status +20": {func(p *peer, id uint32) { p.headers(id, false, ":status", "+20") },
+		"8.3.2 status +20": {func(p *peer, id uint32) { p.headers(id, false, ":status", "+20") },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"status twice": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":status", "200") },
+		"8.3 status twice": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":status", "200") },
 			http2.ErrCodeProtocol, "duplicate"},
-		"request": {func(p *peer, id uint32) { p.headers(id, false, ":method", "GET", ":path", "/") },
+		"8.3 request": {func(p *peer, id uint32) { p.headers(id, false, ":method", "GET", ":path", "/") },
 			http2.ErrCodeProtocol, "without a valid :status"},
-		"request and response": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":path", "/") },
+		"8.3 request and response": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":path", "/") },
 			http2.ErrCodeProtocol, "pseudo"},
-		"unknown pseudo-header": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":x", "") },
+		"8.3 unknown pseudo-header": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", ":x", "") },
 			http2.ErrCodeProtocol, "pseudo"},
-		"pseudo-header after a field": {func(p *peer, id uint32) { p.headers(id, false, "server", "x", ":status", "200") },
+		"8.3 pseudo-header after a field": {func(p *peer, id uint32) { p.headers(id, false, "server", "x", ":status", "200") },
 			http2.ErrCodeProtocol, "pseudo"},
-		"upper-case name": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "Server", "x") },
+		"8.2.1 upper-case name": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "Server", "x") },
 			http2.ErrCodeProtocol, "invalid header field name"},
-		"LF in a value": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "server", "a\nb") },
+		"8.2.1 LF in a value": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "server", "a\nb") },
 			http2.ErrCodeProtocol, "invalid header field value"},
-		"connection": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "connection", "upgrade") },
+		"8.2.2 connection": {func(p *peer, id uint32) { p.headers(id, false, ":status", "200", "connection", "upgrade") },
 			http2.ErrCodeProtocol, `"connection"`},
-		"transfer-encoding": {func(p *peer, id uint32) { p.headers(id, false, ":status", "403", "transfer-encoding", "chunked") },
+		"8.2.2 transfer-encoding": {func(p *peer, id uint32) { p.headers(id, false, ":status", "403", "transfer-encoding", "chunked") },
 			http2.ErrCodeProtocol, `"transfer-encoding"`},
-		"101": {func(p *peer, id uint32) { p.headers(id, false, ":status", "101") },
+		"8.6 101": {func(p *peer, id uint32) { p.headers(id, false, ":status", "101") },
 			http2.ErrCodeProtocol, "interim response 101"},
-		"interim response ends the stream": {func(p *peer, id uint32) { p.headers(id, true, ":status", "103") },
+		"8.1 interim response ends the stream": {func(p *peer, id uint32) { p.headers(id, true, ":status", "103") },
 			http2.ErrCodeProtocol, "interim response 103"},
-		"header list too large": {func(p *peer, id uint32) {
+		"10.5.1 header list too large": {func(p *peer, id uint32) {
 			fields := []string{":status", "200"}
 			p.enc.SetMaxDynamicTableSize(4096)
 			for range 300 { // which the dynamic table makes small on the wire
@@ -65,34 +66,34 @@ func TestStreamErrors(t *testing.T) {
 			}
 			p.headers(id, false, fields...)
 		}, http2.ErrCodeProtocol, "header list larger than"},
-		"second response": {func(p *peer, id uint32) {
+		"8.1 second response": {func(p *peer, id uint32) {
 			p.headers(id, false, ":status", "200")
 			p.headers(id, false, ":status", "200")
 		}, http2.ErrCodeProtocol, "second response"},
-		"pseudo-header in trailers": {func(p *peer, id uint32) {
+		"8.3 pseudo-header in trailers": {func(p *peer, id uint32) {
 			p.headers(id, false, ":status", "200")
 			p.headers(id, true, ":status", "200")
 		}, http2.ErrCodeProtocol, "trailers"},
-		"DATA after END_STREAM": {func(p *peer, id uint32) {
+		"5.1 DATA after END_STREAM": {func(p *peer, id uint32) {
 			p.headers(id, true, ":status", "200")
 			p.data(id, false, "x")
 		}, http2.ErrCodeStreamClosed, "DATA after END_STREAM"},
-		"HEADERS after END_STREAM": {func(p *peer, id uint32) {
+		"5.1 HEADERS after END_STREAM": {func(p *peer, id uint32) {
 			p.headers(id, true, ":status", "200")
 			p.headers(id, true, "x", "y")
 		}, http2.ErrCodeStreamClosed, "HEADERS after END_STREAM"},
-		"DATA beyond the window": {func(p *peer, id uint32) {
+		"6.9.1 DATA beyond the window": {func(p *peer, id uint32) {
 			p.headers(id, false, ":status", "200")
 			p.data(id, false, strings.Repeat("x", 1000))
 			p.data(id, false, "y")
 		}, http2.ErrCodeFlowControl, "DATA beyond the window"},
-		"padding beyond the window": {func(p *peer, id uint32) {
+		"6.9.1 padding beyond the window": {func(p *peer, id uint32) {
 			p.headers(id, false, ":status", "200")
 			p.is.NoErr(p.fr.WriteDataPadded(id, false, make([]byte, 900), make([]byte, 100)))
 		}, http2.ErrCodeFlowControl, "DATA beyond the window"},
-		"WINDOW_UPDATE of 0": {func(p *peer, id uint32) { p.is.NoErr(p.fr.WriteWindowUpdate(id, 0)) },
+		"6.9 WINDOW_UPDATE of 0": {func(p *peer, id uint32) { p.is.NoErr(p.fr.WriteWindowUpdate(id, 0)) },
 			http2.ErrCodeProtocol, "malformed WINDOW_UPDATE"},
-		"WINDOW_UPDATE too large": {func(p *peer, id uint32) { p.is.NoErr(p.fr.WriteWindowUpdate(id, 1<<31-1)) },
+		"6.9.1 WINDOW_UPDATE too large": {func(p *peer, id uint32) { p.is.NoErr(p.fr.WriteWindowUpdate(id, 1<<31-1)) },
 			http2.ErrCodeFlowControl, "overflow"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,74 +150,74 @@ func TestConnErrors(t *testing.T) {
 		bad  func(p *peer) // streams 1 and 3 are open, 5 is the next one
 		code http2.ErrCode
 	}{
-		"frame too large":                {raw(http2.FrameData, 0, 1, strings.Repeat("x", 20_001)), size},
-		"DATA on stream 0":               {raw(http2.FrameData, 0, 0, "x"), protocol},
-		"DATA on an idle stream":         {raw(http2.FrameData, 0, 5, "x"), protocol},
-		"DATA on a server's stream":      {raw(http2.FrameData, 0, 2, "x"), protocol},
-		"DATA without its pad length":    {raw(http2.FrameData, http2.FlagDataPadded, 1, ""), size},
-		"DATA with too much padding":     {raw(http2.FrameData, http2.FlagDataPadded, 1, "\x03ab"), protocol},
-		"HEADERS on stream 0":            {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 0, "\x88"), protocol},
-		"HEADERS on an idle stream":      {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5, "\x88"), protocol},
-		"HEADERS on a server's stream":   {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 2, "\x88"), protocol},
-		"bad HEADERS on an idle stream":  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5, "\x00\x01X\x01a"), protocol},
-		"HEADERS without its pad length": {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPadded, 1, ""), size},
-		"HEADERS without its priority":   {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPriority, 1, "1234"), size},
-		"HEADERS with too much padding":  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPadded, 1, "\x05\x88"), protocol},
-		"HPACK index":                    {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\xff\xff\xff"), http2.ErrCodeCompression},
-		"HPACK Huffman":                  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x00\x81\x00\x01a"), http2.ErrCodeCompression},
-		"HPACK cut":                      {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x40\x0aabc"), http2.ErrCodeCompression},
-		"HPACK table size":               {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x3f\xff\xff\x7f"), http2.ErrCodeCompression},
-		"header block interrupted": {func(p *peer) {
+		"4.2 frame too large":                {raw(http2.FrameData, 0, 1, strings.Repeat("x", 20_001)), size},
+		"6.1 DATA on stream 0":               {raw(http2.FrameData, 0, 0, "x"), protocol},
+		"5.1 DATA on an idle stream":         {raw(http2.FrameData, 0, 5, "x"), protocol},
+		"5.1 DATA on a server's stream":      {raw(http2.FrameData, 0, 2, "x"), protocol},
+		"6.1 DATA without its pad length":    {raw(http2.FrameData, http2.FlagDataPadded, 1, ""), size},
+		"6.1 DATA with too much padding":     {raw(http2.FrameData, http2.FlagDataPadded, 1, "\x03ab"), protocol},
+		"6.2 HEADERS on stream 0":            {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 0, "\x88"), protocol},
+		"5.1 HEADERS on an idle stream":      {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5, "\x88"), protocol},
+		"5.1 HEADERS on a server's stream":   {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 2, "\x88"), protocol},
+		"5.1 bad HEADERS on an idle stream":  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 5, "\x00\x01X\x01a"), protocol},
+		"6.2 HEADERS without its pad length": {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPadded, 1, ""), size},
+		"6.2 HEADERS without its priority":   {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPriority, 1, "1234"), size},
+		"6.2 HEADERS with too much padding":  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders|http2.FlagHeadersPadded, 1, "\x05\x88"), protocol},
+		"4.3 HPACK index":                    {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\xff\xff\xff"), http2.ErrCodeCompression},
+		"4.3 HPACK Huffman":                  {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x00\x81\x00\x01a"), http2.ErrCodeCompression},
+		"4.3 HPACK cut":                      {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x40\x0aabc"), http2.ErrCodeCompression},
+		"4.3 HPACK table size":               {raw(http2.FrameHeaders, http2.FlagHeadersEndHeaders, 1, "\x3f\xff\xff\x7f"), http2.ErrCodeCompression},
+		"4.3 header block interrupted": {func(p *peer) {
 			raw(http2.FrameHeaders, 0, 1, "\x88")(p)
 			raw(http2.FramePing, 0, 0, "12345678")(p)
 		}, protocol},
-		"CONTINUATION of another stream": {func(p *peer) {
+		"6.10 CONTINUATION of another stream": {func(p *peer) {
 			raw(http2.FrameHeaders, 0, 1, "\x88")(p)
 			raw(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 3, "\x88")(p)
 		}, protocol},
-		"CONTINUATION alone": {raw(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 1, "\x88"), protocol},
-		"CONTINUATION after an invalid field": {func(p *peer) {
+		"6.10 CONTINUATION alone": {raw(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 1, "\x88"), protocol},
+		"6.10 CONTINUATION after an invalid field": {func(p *peer) {
 			raw(http2.FrameHeaders, 0, 1, "\x00\x01X\x01a")(p)
 			raw(http2.FrameContinuation, http2.FlagContinuationEndHeaders, 1, "\x88")(p)
 		}, protocol},
-		"CONTINUATION flood, empty": {func(p *peer) {
+		"10.5.1 CONTINUATION flood, empty": {func(p *peer) {
 			raw(http2.FrameHeaders, 0, 1, "\x88")(p)
 			for p.fr.WriteContinuation(1, false, nil) == nil {
 			}
 		}, http2.ErrCodeEnhanceYourCalm},
-		"CONTINUATION flood": {func(p *peer) {
+		"10.5.1 CONTINUATION flood": {func(p *peer) {
 			raw(http2.FrameHeaders, 0, 1, "\x88")(p)
 			for p.fr.WriteContinuation(1, false, []byte("\x00\x01a\x7f\x00"+strings.Repeat("b", 127))) == nil {
 			}
 		}, protocol},
-		"RST_STREAM on stream 0":          {raw(http2.FrameRSTStream, 0, 0, "1234"), protocol},
-		"RST_STREAM on an idle stream":    {raw(http2.FrameRSTStream, 0, 7, "1234"), protocol},
-		"RST_STREAM size":                 {raw(http2.FrameRSTStream, 0, 1, "123"), size},
-		"PUSH_PROMISE":                    {raw(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, 1, "\x00\x00\x00\x02\x88"), protocol},
-		"PUSH_PROMISE, malformed":         {raw(http2.FramePushPromise, http2.FlagPushPromisePadded, 1, ""), protocol},
-		"PRIORITY on stream 0":            {raw(http2.FramePriority, 0, 0, "12345"), protocol},
-		"PRIORITY size":                   {raw(http2.FramePriority, 0, 1, "1234"), size},
-		"PRIORITY_UPDATE":                 {raw(http2.FramePriorityUpdate, 0, 0, "\x00\x00\x00\x01u=1"), protocol},
-		"PING size":                       {raw(http2.FramePing, 0, 0, "1234567"), size},
-		"PING on a stream":                {raw(http2.FramePing, 0, 1, "12345678"), protocol},
-		"SETTINGS size":                   {raw(http2.FrameSettings, 0, 0, "12345"), size},
-		"SETTINGS on a stream":            {raw(http2.FrameSettings, 0, 1, ""), protocol},
-		"SETTINGS acknowledgement size":   {raw(http2.FrameSettings, http2.FlagSettingsAck, 0, "123456"), size},
-		"SETTINGS push":                   {setting(http2.SettingEnablePush, 1), protocol},
-		"SETTINGS push 2":                 {setting(http2.SettingEnablePush, 2), protocol},
-		"SETTINGS frame size too small":   {setting(http2.SettingMaxFrameSize, 16383), protocol},
-		"SETTINGS frame size too large":   {setting(http2.SettingMaxFrameSize, 1<<24), protocol},
-		"SETTINGS window too large":       {setting(http2.SettingInitialWindowSize, 1<<31), flow},
-		"SETTINGS connect 2":              {setting(http2.SettingEnableConnectProtocol, 2), protocol},
-		"SETTINGS connect withdrawn":      {setting(http2.SettingEnableConnectProtocol, 0), protocol},
-		"WINDOW_UPDATE size":              {raw(http2.FrameWindowUpdate, 0, 1, "123"), size},
-		"WINDOW_UPDATE of 0":              {raw(http2.FrameWindowUpdate, 0, 0, "\x00\x00\x00\x00"), protocol},
-		"WINDOW_UPDATE on an idle stream": {raw(http2.FrameWindowUpdate, 0, 5, "\x00\x00\x00\x01"), protocol},
-		"WINDOW_UPDATE of 0 on an idle":   {raw(http2.FrameWindowUpdate, 0, 5, "\x00\x00\x00\x00"), protocol},
-		"WINDOW_UPDATE too large":         {raw(http2.FrameWindowUpdate, 0, 0, "\x7f\xff\xff\xff"), flow},
-		"GOAWAY size":                     {raw(http2.FrameGoAway, 0, 0, "1234567"), size},
-		"GOAWAY on a stream":              {raw(http2.FrameGoAway, 0, 1, "12345678"), protocol},
-		"SETTINGS make a window overflow": {func(p *peer) {
+		"6.4 RST_STREAM on stream 0":             {raw(http2.FrameRSTStream, 0, 0, "1234"), protocol},
+		"6.4 RST_STREAM on an idle stream":       {raw(http2.FrameRSTStream, 0, 7, "1234"), protocol},
+		"6.4 RST_STREAM size":                    {raw(http2.FrameRSTStream, 0, 1, "123"), size},
+		"8.4 PUSH_PROMISE":                       {raw(http2.FramePushPromise, http2.FlagPushPromiseEndHeaders, 1, "\x00\x00\x00\x02\x88"), protocol},
+		"6.6 PUSH_PROMISE, malformed":            {raw(http2.FramePushPromise, http2.FlagPushPromisePadded, 1, ""), protocol},
+		"6.3 PRIORITY on stream 0":               {raw(http2.FramePriority, 0, 0, "12345"), protocol},
+		"6.3 PRIORITY size":                      {raw(http2.FramePriority, 0, 1, "1234"), size},
+		"RFC 9218, 7.1 PRIORITY_UPDATE":          {raw(http2.FramePriorityUpdate, 0, 0, "\x00\x00\x00\x01u=1"), protocol},
+		"6.7 PING size":                          {raw(http2.FramePing, 0, 0, "1234567"), size},
+		"6.7 PING on a stream":                   {raw(http2.FramePing, 0, 1, "12345678"), protocol},
+		"6.5 SETTINGS size":                      {raw(http2.FrameSettings, 0, 0, "12345"), size},
+		"6.5 SETTINGS on a stream":               {raw(http2.FrameSettings, 0, 1, ""), protocol},
+		"6.5 SETTINGS acknowledgement size":      {raw(http2.FrameSettings, http2.FlagSettingsAck, 0, "123456"), size},
+		"6.5.2 SETTINGS push":                    {setting(http2.SettingEnablePush, 1), protocol},
+		"6.5.2 SETTINGS push 2":                  {setting(http2.SettingEnablePush, 2), protocol},
+		"6.5.2 SETTINGS frame size too small":    {setting(http2.SettingMaxFrameSize, 16383), protocol},
+		"6.5.2 SETTINGS frame size too large":    {setting(http2.SettingMaxFrameSize, 1<<24), protocol},
+		"6.5.2 SETTINGS window too large":        {setting(http2.SettingInitialWindowSize, 1<<31), flow},
+		"RFC 8441, 3 SETTINGS connect 2":         {setting(http2.SettingEnableConnectProtocol, 2), protocol},
+		"RFC 8441, 3 SETTINGS connect withdrawn": {setting(http2.SettingEnableConnectProtocol, 0), protocol},
+		"6.9 WINDOW_UPDATE size":                 {raw(http2.FrameWindowUpdate, 0, 1, "123"), size},
+		"6.9 WINDOW_UPDATE of 0":                 {raw(http2.FrameWindowUpdate, 0, 0, "\x00\x00\x00\x00"), protocol},
+		"5.1 WINDOW_UPDATE on an idle stream":    {raw(http2.FrameWindowUpdate, 0, 5, "\x00\x00\x00\x01"), protocol},
+		"5.1 WINDOW_UPDATE of 0 on an idle":      {raw(http2.FrameWindowUpdate, 0, 5, "\x00\x00\x00\x00"), protocol},
+		"6.9.1 WINDOW_UPDATE too large":          {raw(http2.FrameWindowUpdate, 0, 0, "\x7f\xff\xff\xff"), flow},
+		"6.8 GOAWAY size":                        {raw(http2.FrameGoAway, 0, 0, "1234567"), size},
+		"6.8 GOAWAY on a stream":                 {raw(http2.FrameGoAway, 0, 1, "12345678"), protocol},
+		"6.9.2 SETTINGS make a window overflow": {func(p *peer) {
 			p.is.NoErr(p.fr.WriteWindowUpdate(1, 1<<31-1-65535))
 			setting(http2.SettingInitialWindowSize, 65536)(p)
 		}, flow},

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// FuzzConn feeds a client whatever a server might send after its first SETTINGS. The client must
+// FuzzConn feeds a client whatever a server might send after its first SETTINGS, in any pieces. The client must
 // end, with all its goroutines, keep its buffers within their windows, and send nothing but valid
 // frames in a valid order.
 func FuzzConn(f *testing.F) {
@@ -23,7 +23,8 @@ func FuzzConn(f *testing.F) {
 		fr := http2.NewFramer(&b, nil)
 		fr.AllowIllegalWrites = true
 		write(fr)
-		f.Add(b.Bytes())
+		f.Add(b.Bytes(), []byte{})
+		f.Add(b.Bytes(), []byte{0, 8, 3})
 	}
 	headers := func(fr *http2.Framer, id uint32, block string, end bool) {
 		fr.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: []byte(block), EndHeaders: true, EndStream: end})
@@ -62,12 +63,12 @@ func FuzzConn(f *testing.F) {
 		fr.WriteContinuation(1, true, []byte("\x01b"))
 		fr.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, BlockFragment: []byte("\x88"), EndHeaders: true})
 	})
-	f.Fuzz(func(t *testing.T, input []byte) {
-		synctest.Test(t, func(t *testing.T) { fuzzConn(t, input) })
+	f.Fuzz(func(t *testing.T, input, cuts []byte) {
+		synctest.Test(t, func(t *testing.T) { fuzzConn(t, input, cuts) })
 	})
 }
 
-func fuzzConn(t *testing.T, input []byte) {
+func fuzzConn(t *testing.T, input, cuts []byte) {
 	is := is.New(t)
 	client, server := net.Pipe()
 	cfg := Config{}
@@ -80,6 +81,12 @@ func fuzzConn(t *testing.T, input []byte) {
 	fr := http2.NewFramer(server, nil)
 	fr.WriteSettings(http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 	synctest.Wait()
+	for i := 0; i < len(cuts) && len(input) > 0; i++ {
+		n := min(1+int(cuts[i]), len(input))
+		server.Write(input[:n])
+		synctest.Wait() // the client has seen this piece alone
+		input = input[n:]
+	}
 	server.Write(input)
 	synctest.Wait()
 	c.mu.Lock()
