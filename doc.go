@@ -74,10 +74,10 @@
 // # Frames
 //
 // The bytes of a frame that a handler gets are valid until it returns; [Frame.Clone]
-// keeps them. Pings that the handler leaves unanswered are answered for it, unless it is busy:
-// [ReadAhead] has them answered meanwhile. Messages
-// arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
-// with the close code that RFC 6455 asks for.
+// keeps them. Pings that the handler leaves unanswered are answered for it when it returns;
+// [ReadAhead] has them answered while it works. Messages arrive whole, text is valid
+// UTF-8, and what a peer must not send ends the stream with the close code that RFC 6455
+// asks for.
 //
 // # Overload
 //

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -281,5 +283,74 @@ func TestAPanicWithReadAhead(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// Streams that end at any moment, in any way, end for good: nothing is left behind, and nobody waits for
+// anybody.
+func TestReadAheadUnderStress(t *testing.T) {
+	for name, server := range servers {
+		for _, procs := range []int{1, runtime.GOMAXPROCS(0)} {
+			t.Run(fmt.Sprintf("%s/GOMAXPROCS=%d", name, procs), func(t *testing.T) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+				tidy(t)
+				srv := server(t, reqwstest.BufferSize(4096), reqwstest.Script(
+					reqwstest.Accept(),
+					reqwstest.Do(func(c *reqwstest.Conn) error {
+						go func() {
+							for i := range 500 { // or until the client has enough
+								if c.WriteFrame(reqwstest.Text(fmt.Sprint(i)), reqwstest.Ping("p")) != nil {
+									return
+								}
+							}
+							_ = c.WriteFrame(reqwstest.Close(1000, ""))
+						}()
+						_, _ = io.Copy(io.Discard, c)
+						return nil
+					}),
+				).Repeat())
+				var all sync.WaitGroup
+				for i := range 36 {
+					execute := executions[[]string{"Run", "Do"}[i%2]]
+					req := to(srv, reqws.ReadAhead(1+rand.IntN(2000)), reqws.CloseTimeout(time.Second))
+					all.Go(func() { endSomehow(t, execute, req, i/2%6, rand.IntN(500)) })
+				}
+				all.Wait()
+			})
+		}
+	}
+}
+
+// endSomehow ends a stream in one of six ways after some messages, which must be in order.
+func endSomehow(t *testing.T, execute func(context.Context, *reqws.Request, ...reqws.Option) error, req *reqws.Request, how, after int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	seen := 0
+	err := execute(ctx, req, reqws.Into(reqws.EachWith(func(f reqws.Frame, resp *reqws.Response) reqws.Directive {
+		if f.Kind != reqws.KindText {
+			return reqws.Cont()
+		}
+		if f.Text() != fmt.Sprint(seen) {
+			t.Errorf("%v in place of %d", f, seen)
+		}
+		if seen++; seen != after {
+			return reqws.Cont(f)
+		}
+		switch how {
+		case 0:
+			return reqws.Halt()
+		case 1:
+			cancel()
+		case 2:
+			_ = resp.CloseNow()
+		case 3:
+			_ = resp.Close(1000, "")
+		case 4:
+			return reqws.Cont(reqws.Pong(make([]byte, 126)))
+		}
+		return reqws.Cont()
+	})))
+	if how == 5 && (err != nil || seen != 500) {
+		t.Errorf("%d seen, %v", seen, err)
 	}
 }

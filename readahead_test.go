@@ -348,3 +348,58 @@ func TestReadAheadHasNoEffect(t *testing.T) {
 		is.Equal(body, "ab")
 	})
 }
+
+// eitherWithReadAhead is a row of the table on the package page.
+func eitherWithReadAhead(t *testing.T) {
+	const n, most = 1000, 100_000
+	mailbox := make(chan reqws.Message)
+	for name, read := range map[string]func(work func(reqws.Frame)) reqws.Option{
+		"handler": func(work func(reqws.Frame)) reqws.Option {
+			return reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+				work(f)
+				return reqws.Cont()
+			}))
+		},
+		"mailbox": func(work func(reqws.Frame)) reqws.Option {
+			go func() {
+				for m := range mailbox {
+					for _, f := range m.Frames {
+						work(f)
+					}
+					if m.Err != nil {
+						return
+					}
+				}
+			}()
+			return reqws.IntoMailbox(mailbox)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				mailbox = make(chan reqws.Message)
+				var taken, pongs atomic.Int64
+				srv := feeds(t, n, &taken, &pongs)
+				goOn := make(chan struct{})
+				got := 0
+				resp, err := to(srv).Do(t.Context(), reqws.ReadAhead(most), read(func(f reqws.Frame) {
+					<-goOn
+					if f.Kind == reqws.KindText {
+						is.Equal(f.Text(), line(got))
+						got++
+					}
+				}))
+				is.NoErr(err)
+				time.Sleep(time.Hour)
+				is.True(taken.Load() > most*lineSize/(lineSize+128))
+				is.True(taken.Load() <= most+2*mostInOne) // what is handled, and what is about to wait
+				is.True(pongs.Load() > 0)
+				close(goOn)
+				is.NoErr(resp.Wait())
+				synctest.Wait()
+				is.Equal(got, n)
+			})
+		})
+	}
+}

@@ -328,6 +328,7 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 		code, err := explainViolation(err)
 		s.decided, s.err = true, s.fail("open", err)
 		s.link().closeWith(code, err)
+		s.link().stayAwake()
 		_ = s.serve() // to the end of the connection
 		return s.err
 	}

@@ -259,3 +259,39 @@ func TestRealSocketsInABubble(t *testing.T) {
 	}
 	is.NoErr(outside.Close(1000, ""))
 }
+
+// A stream that ends with what OnOpen says on its second connection waits for the server's end itself,
+// and leaves nothing parked.
+func TestABadReplyOfOnOpenAfterReconnecting(t *testing.T) {
+	for _, ahead := range []int{0, 1000} {
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) {
+			is := is.New(t)
+			reqwstest.NoLeaks(t)
+			wiretest.NoFDLeaks(t)
+			sawEnd := make(chan struct{})
+			srv := reqwstest.New(t,
+				reqwstest.Script(reqwstest.Accept(), reqwstest.Reset()),
+				reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectCloseCode(1011), reqwstest.ExpectEOF(), reqwstest.Do(func(*reqwstest.Conn) error {
+					close(sawEnd)
+					return nil
+				})),
+			)
+			opened := 0
+			resp, err := New(URL(srv.URL), ReadAhead(ahead), Reconnect(1), Logger(nil), ReconnectFunc(func(error) RetryDecision { return AgainAfter(0) }),
+				OnOpen(func(*Response) Directive {
+					if opened++; opened == 2 {
+						return Cont(Pong(make([]byte, 126)))
+					}
+					return Cont()
+				}), Into(func(Event, *Response) Directive { return Cont() })).Do(t.Context())
+			is.NoErr(err)
+			is.True(resp.Wait() != nil)
+			select {
+			case <-sawEnd:
+			default:
+				t.Error("the stream did not wait for the server")
+			}
+			is.Equal(conn.Parked(), 0)
+		})
+	}
+}

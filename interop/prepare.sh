@@ -1,16 +1,23 @@
 #!/bin/bash
-# Installs what the tests in this directory run: programs from Debian, and a
-# WebSocket server for node from npm. It is quick where everything is there already.
+# Installs what the tests in this directory run: programs and Python libraries from
+# Debian, and a WebSocket server for node from npm. It is quick where everything is
+# there already.
 set -eu
 cd "$(dirname "$0")"
 
 packages=(tinyproxy-bin microsocks nginx nghttp2-proxy nodejs npm)
 programs=(tinyproxy microsocks nginx nghttpx node npm)
+libraries=(websockets aiohttp tornado) # for /usr/bin/python3
 
 missing=()
 for i in "${!programs[@]}"; do
 	if ! PATH="$PATH:/usr/sbin" command -v "${programs[i]}" >/dev/null; then
 		missing+=("${packages[i]}")
+	fi
+done
+for library in "${libraries[@]}"; do
+	if ! /usr/bin/python3 -c "import $library" 2>/dev/null; then
+		missing+=("python3-$library")
 	fi
 done
 if [ "${#missing[@]}" -gt 0 ]; then

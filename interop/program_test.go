@@ -65,26 +65,36 @@ func find(t *testing.T, name, debian string) string {
 // program that ends at once gets further ones.
 func start(t *testing.T, path string, args func(port string) []string) *program {
 	t.Helper()
-	var p *program
 	for range 3 {
 		port := freePort(t)
-		p = &program{addr: net.JoinHostPort("127.0.0.1", port), exited: make(chan struct{})}
-		p.cmd = exec.Command(path, args(port)...)
-		p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-		if err := p.cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			_ = p.cmd.Wait()
-			close(p.exited)
-		}()
-		if p.listens() {
-			t.Cleanup(func() { p.stop(t) })
+		if p := launch(t, path, port, args(port)); p != nil {
 			return p
 		}
-		p.stop(t)
 	}
-	t.Fatalf("%s does not listen: %v\n%s", path, p.cmd.ProcessState, &p.out)
+	t.Fatalf("%s does not listen", path)
+	return nil
+}
+
+// launch runs a program that listens on a port, and waits until it does. It returns nil if the program
+// does not.
+func launch(t *testing.T, path, port string, args []string) *program {
+	t.Helper()
+	p := &program{addr: net.JoinHostPort("127.0.0.1", port), exited: make(chan struct{})}
+	p.cmd = exec.Command(path, args...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.exited)
+	}()
+	if p.listens() {
+		t.Cleanup(func() { p.stop(t) })
+		return p
+	}
+	p.stop(t)
+	t.Logf("%s does not listen: %v\n%s", path, p.cmd.ProcessState, &p.out)
 	return nil
 }
 

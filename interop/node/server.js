@@ -55,6 +55,33 @@ const behaviours = {
   '/close': (ws, query) => {
     ws.close(query.has('code') ? Number(query.get('code')) : undefined, query.get('reason') ?? undefined);
   },
+  // Hands out work, and closes once all of it was reported as done. Every half second it
+  // pings; who has not answered the last ping by then is cut off.
+  '/slow': (ws) => {
+    const work = 2;
+    let done = 0;
+    let answered = true;
+    const beat = setInterval(() => {
+      if (!answered) {
+        ws.terminate();
+        return;
+      }
+      answered = false;
+      ws.ping();
+    }, 500);
+    ws.on('pong', () => { answered = true; });
+    ws.on('close', () => clearInterval(beat));
+    ws.on('message', (data) => {
+      if (String(data) !== 'done ' + done++) {
+        ws.close(4000, 'not what was asked for');
+      } else if (done === work) {
+        ws.close(1000, 'all done');
+      }
+    });
+    for (let i = 0; i < work; i++) {
+      ws.send('work ' + i);
+    }
+  },
   // One message in many frames, with a ping between any two.
   '/fragments': (ws, query) => {
     const n = Number(query.get('n'));
