@@ -39,7 +39,7 @@
 //   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
 //   - AWS: [AWSSigV4]
 //   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
-//     [MaxMessageSize], [Wrap]
+//     [MaxMessageSize], [Pieces], [Wrap]
 //   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
 //   - errors: [HTTPErrors]
 //   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],
@@ -77,6 +77,9 @@
 // arrive whole, text is valid UTF-8, and what a peer must not send ends the stream
 // with the close code that RFC 6455 asks for.
 //
+// What is too large to be held is received with [Pieces], and
+// sent with [Response.SendReader], as its bytes come.
+//
 // # What is bounded
 //
 // Of what a peer sends, and of what it does not take, only so much is held, and only so
@@ -89,7 +92,8 @@
 //	a slow Receive            256 KiB and a batch            the same, until Receive is called
 //	a batch                   512 frames; 72 KiB beside      the rest is the next batch
 //	                          one larger message
-//	a message                 MaxMessageSize, inflated       close code 1009, ErrMessageTooBig
+//	a message                 MaxMessageSize, inflated       close code 1009, ErrMessageTooBig; with
+//	                                                         Pieces no more than 72 KiB of it is held
 //	a flood of pings          one pong waits while others    the latest is answered, which answers those
 //	                          write                          before it (RFC 6455, section 5.5.3)
 //	a peer that takes none    WriteTimeout                   os.ErrDeadlineExceeded; the ctx of a Send

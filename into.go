@@ -13,6 +13,7 @@ type intoConfig struct {
 	onOpen     func(*Response) Directive
 	noAutoPong bool
 	maxMessage int64
+	pieces     bool
 }
 
 // Into sets the handler that gets the frames. Without it and without

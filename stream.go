@@ -266,6 +266,9 @@ func (e *execution) newLink(s *stream, a *answer) *link {
 	l.waiter.Shared = e.shared
 	if a.open != nil && a.open.client == nil {
 		l.open(a.open, e.into.maxMessage, e.life)
+		if e.into.pieces {
+			l.in.Pieces()
+		}
 	}
 	return l
 }
