@@ -113,7 +113,7 @@ func (w *Writer) next() *Op {
 
 // follow notes what the next op of the flight makes of the message under way.
 func (w *Writer) follow(op *Op) {
-	op.before = w.message
+	op.before, op.closes = w.message, EndInClose(op.frames)
 	if op.message == nil {
 		return
 	}

@@ -21,6 +21,7 @@ type Op struct {
 	message *Message // of which it is a fragment
 	rsv1    bool     // and that is compressed
 	before  *Message // which one was under way when it was loaded
+	closes  bool     // it ends in a close frame, as was seen then: frames may be lent for no longer
 
 	state      sendState
 	lead       bool // to write is up to the one who waits for this op

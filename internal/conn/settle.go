@@ -57,7 +57,7 @@ func (w *Writer) retire() {
 		if !all || w.tls != nil && w.out < len(w.sealed) {
 			break
 		}
-		closes := EndInClose(op.frames)
+		closes := op.closes
 		op.done(nil)
 		if closes { // what waits for the end of a message comes too late
 			w.failQueue(w.closed)
