@@ -34,6 +34,9 @@ var floors = map[string][]string{
 	"internal/wiretest": {"internal/pipe", "reqwstest"},
 	"examples/pingbot":  {".", "reqwstest"},
 	"internal/soak":     {".", "reqwstest"},
+
+	"examples/apigateway":  {"."},
+	"examples/handlertest": {"."},
 }
 
 // forTests are what the tests of any package may import besides.
@@ -123,6 +126,22 @@ func TestEveryFileHasARoom(t *testing.T) {
 	for _, name := range rooms {
 		if strings.HasSuffix(name, ".go") && !strings.Contains(name, "/") && !slices.Contains(files, name) {
 			t.Errorf("%s is not there", name)
+		}
+	}
+}
+
+// examples/README.md has a row for each example.
+func TestEveryExampleHasARow(t *testing.T) {
+	is := is.New(t)
+	page, err := os.ReadFile("examples/README.md")
+	is.NoErr(err)
+	programs, err := filepath.Glob("examples/*/main.go")
+	is.NoErr(err)
+	is.True(len(programs) > 0)
+	for _, program := range programs {
+		name := filepath.Base(filepath.Dir(program))
+		if !strings.Contains(string(page), "\n| ["+name+"]("+name+") |") {
+			t.Errorf("%s has no row", name)
 		}
 	}
 }

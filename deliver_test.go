@@ -274,51 +274,6 @@ func TestABlockedEchoIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// Of a flood of pings that finds the connection busy the last one is answered, and nothing is
-// held for the others.
-func TestAFloodOfPings(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := is.New(t)
-		const n = 100_000
-		flooded := make(chan struct{})
-		srv := reqwstest.NewMemory(t, reqwstest.BufferSize(1000), reqwstest.Script(
-			reqwstest.Accept(),
-			reqwstest.Do(func(c *reqwstest.Conn) error {
-				for i := range n {
-					if err := c.WriteFrame(reqwstest.Ping(fmt.Sprint(i))); err != nil {
-						return err
-					}
-				}
-				close(flooded)
-				time.Sleep(time.Second)
-				pongs, last := 0, ""
-				for {
-					op, p, err := c.ReadMessage()
-					switch {
-					case err != nil:
-						return err
-					case op == reqwstest.OpPong:
-						pongs, last = pongs+1, string(p)
-					case string(p) == "end":
-						if last != fmt.Sprint(n-1) || pongs > n/10 {
-							return fmt.Errorf("%d pongs, the last one %q", pongs, last)
-						}
-						return nil
-					}
-				}
-			}),
-			reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""),
-		))
-		resp, err := to(srv).Do(t.Context(), (&witness{}).into())
-		is.NoErr(err)
-		go func() { _ = resp.Send(context.Background(), reqws.Binary(make([]byte, 1<<20))) }()
-		<-flooded
-		synctest.Wait()
-		is.NoErr(resp.Send(context.Background(), reqws.Text("end")))
-		is.NoErr(resp.Wait())
-	})
-}
-
 // Whoever dialled the connection may close it: the stream ends with that, parked or not.
 func TestAConnectionClosedByItsDialler(t *testing.T) {
 	for name, server := range servers {

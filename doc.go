@@ -78,33 +78,40 @@
 // with the close code that RFC 6455 asks for.
 //
 // What is too large to be held is received with [Pieces], and
-// sent with [Response.SendReader], as its bytes come.
+// sent with [Response.SendReader], as its bytes come. Of a message in pieces no more than
+// 72 KiB are held.
 //
-// # What is bounded
+// # Overload
 //
 // Of what a peer sends, and of what it does not take, only so much is held, and only so
 // long is waited:
 //
 //	what                      bound                          what happens then
-//	a slow handler            none                           nothing is read or answered meanwhile: the
-//	                                                         socket fills, and the peer has to wait
-//	a full mailbox            none                           the same; pings of the batch are answered
+//	a slow handler            a batch: 512 frames, 72 KiB    nothing is read or answered meanwhile: the
+//	                          or one larger message          socket fills, and the peer has to wait
+//	a full mailbox            a batch in each of its         the same; the pings of what was read are
+//	                          places, and one before it      answered
 //	a slow Receive            256 KiB and a batch            the same, until Receive is called
-//	a batch                   512 frames; 72 KiB beside      the rest is the next batch
-//	                          one larger message
-//	a message                 MaxMessageSize, inflated       close code 1009, ErrMessageTooBig; with
-//	                                                         Pieces no more than 72 KiB of it is held
+//	a peer that never reads   WriteTimeout                   os.ErrDeadlineExceeded; the ctx of a Send
+//	                                                         may end that Send before
 //	a flood of pings          one pong waits while others    the latest is answered, which answers those
 //	                          write                          before it (RFC 6455, section 5.5.3)
-//	a peer that takes none    WriteTimeout                   os.ErrDeadlineExceeded; the ctx of a Send
-//	of what is sent                                          may end that Send before
+//	tiny fragments            the bytes of their message:    close code 1009, ErrMessageTooBig
+//	                          MaxMessageSize
+//	compressed zeros          MaxMessageSize, inflated       the same
+//
+// # What else is bounded
+//
+//	what                      bound                          what happens then
 //	connecting                ConnectTimeout, each attempt   context.DeadlineExceeded, tried again
 //	the head of an answer     1 MiB                          an error
 //	a refusal's body          1 MiB, one second              it is cut short
 //	a plain answer's body     MaxMessageSize in Body, no     ErrMessageTooBig
 //	                          bound to a handler or mailbox
+//	a silent peer             Heartbeat                      ErrPeerUnresponsive
 //	the end of a stream       CloseTimeout                   the connection is closed
 //	retries, redirects        MaxRetries, MaxRedirects       the last failure, ErrTooManyRedirects
+//	attempts to reconnect     Reconnect                      the last failure
 //
 // # How a stream ends
 //

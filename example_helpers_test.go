@@ -140,6 +140,11 @@ func chat(says ...string) (url string, stop func()) {
 
 // plays is a server that plays a script: of reqwstest, which tests have too.
 func plays(steps ...reqwstest.Step) (url string, stop func()) {
-	srv := reqwstest.New(tb{}, reqwstest.Script(append([]reqwstest.Step{reqwstest.Accept()}, steps...)...))
+	return serves(reqwstest.Script(append([]reqwstest.Step{reqwstest.Accept()}, steps...)...))
+}
+
+// serves is one that plays a script on each connection.
+func serves(scripts ...reqwstest.Option) (url string, stop func()) {
+	srv := reqwstest.New(tb{}, scripts...)
 	return srv.URL, srv.Close
 }

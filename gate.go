@@ -20,6 +20,9 @@ type gate struct {
 	passing  bool       // one out of the line does, and is not in the link's queue yet
 	line     []*turn    // Sends that wait, in the order in which they came
 	tickets  uint64     // given out so far
+	era      int        // counts the links that were lost
+	under    int        // Sends that have passed to the link of this era and are not back
+	stale    int        // those of the links before
 	left     bool       // the user has closed the stream
 	leftWith error      // and it ends with this
 	away     func()     // between two links: ends the search for the next
@@ -28,10 +31,11 @@ type gate struct {
 // turn is the place in line of one Send.
 type turn struct {
 	ticket uint64
-	comes  chan *link
-	holds  bool  // it is the one who passes
-	last   *link // which took nothing of it,
-	err    error // and why
+	comes  chan *link // while it waits in line
+	holds  bool       // it is the one who passes
+	passed bool       // it has, and is not back
+	era    int        // of the link that it passed to
+	last   *link      // which took nothing of it
 }
 
 // send writes frames to the link that is open, or was last.
@@ -67,11 +71,11 @@ func (g *gate) through(ctx context.Context, send sending) (*link, error) {
 			queued = func() { g.pass(&t) }
 		}
 		begun, err := send(l, queued)
-		g.pass(&t)
-		if err == nil || begun || ctx.Err() != nil || l.endsHere() {
+		again := err != nil && !begun && ctx.Err() == nil && !l.endsHere() && !g.s.insideHandler()
+		g.back(&t, l, again)
+		if !again {
 			return l, err
 		}
-		t.last, t.err = l, err
 	}
 }
 
@@ -80,24 +84,14 @@ func (l *link) endsHere() bool { return l.out.Closing() && l.peerClose() == nil 
 
 // enter waits for a link that a Send can go to.
 func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
-	g.mu.Lock()
-	l := g.s.link()
-	switch {
-	case g.open && l != t.last && len(g.line) == 0 && !g.passing:
-		g.mu.Unlock()
-		return l, nil
-	case g.s.insideHandler(): // which must not wait for itself, and which OnOpen goes before others
-		g.mu.Unlock()
-		if l == t.last {
-			return nil, t.err
+	if t.comes == nil {
+		if l := g.walkIn(t); l != nil {
+			return l, nil
 		}
-		return l, nil
 	}
-	g.queue(t)
-	g.mu.Unlock()
 	select {
 	case l := <-t.comes:
-		t.holds = true
+		t.comes, t.holds = nil, true
 		return l, nil
 	case <-ctx.Done():
 		g.withdraw(t)
@@ -111,12 +105,44 @@ func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
 	}
 }
 
+// walkIn returns the link for a Send that need not wait, or puts it in line.
+func (g *gate) walkIn(t *turn) *link {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tickets++
+	t.ticket = g.tickets
+	switch {
+	case g.open && !g.passing && len(g.line) == 0 && g.stale == 0:
+		g.count(t)
+		return g.s.link()
+	case g.s.insideHandler(): // which must not wait for itself, and which OnOpen goes before others
+		return g.s.link()
+	}
+	g.queue(t)
+	return nil
+}
+
+// count notes that a Send passes. mu is held.
+func (g *gate) count(t *turn) {
+	g.under++
+	t.passed, t.era = true, g.era
+}
+
+// uncount notes that it is back. mu is held.
+func (g *gate) uncount(t *turn) {
+	if !t.passed {
+		return
+	}
+	t.passed = false
+	if t.era == g.era {
+		g.under--
+	} else {
+		g.stale--
+	}
+}
+
 // queue puts a Send in line, in the place where it first came. mu is held.
 func (g *gate) queue(t *turn) {
-	if t.ticket == 0 {
-		g.tickets++
-		t.ticket = g.tickets
-	}
 	t.comes = make(chan *link, 1)
 	at, _ := slices.BinarySearchFunc(g.line, t, func(a, b *turn) int { return cmp.Compare(a.ticket, b.ticket) })
 	g.line = slices.Insert(g.line, at, t)
@@ -130,7 +156,8 @@ func (g *gate) withdraw(t *turn) {
 		g.line = slices.Delete(g.line, at, at+1)
 		return
 	}
-	g.passing = false // it was its turn
+	g.uncount(t) // it was its turn
+	g.passing = false
 	g.next()
 }
 
@@ -146,14 +173,30 @@ func (g *gate) pass(t *turn) {
 	g.next()
 }
 
-// next lets the first in line go, unless the link is the one that it comes back from. mu is held.
+// back notes that a Send is back from the link l, and puts it in line again where it is to go to
+// the next.
+func (g *gate) back(t *turn, l *link, again bool) {
+	g.pass(t)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if again {
+		t.last = l
+		g.queue(t)
+	}
+	g.uncount(t)
+	g.next()
+}
+
+// next lets the first in line go, unless the link is the one that it comes back from, or others
+// that were before it may still come back. mu is held.
 func (g *gate) next() {
-	if !g.open || g.passing || len(g.line) == 0 || g.line[0].last == g.s.link() {
+	if !g.open || g.passing || len(g.line) == 0 || g.stale > 0 || g.line[0].last == g.s.link() {
 		return
 	}
 	t := g.line[0]
 	g.line = slices.Delete(g.line, 0, 1)
 	g.passing = true
+	g.count(t)
 	t.comes <- g.s.link()
 }
 
@@ -188,6 +231,9 @@ func (g *gate) depart() (ctx context.Context, cancel func(), ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open = false
+	g.era++
+	g.stale += g.under
+	g.under = 0
 	if g.left {
 		return nil, nil, false
 	}

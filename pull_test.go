@@ -257,46 +257,6 @@ func TestPingsAreAnsweredWhileNobodyReceives(t *testing.T) {
 	is.Equal(n, 201)
 }
 
-// A stream reads ahead of Receive only so far: then it leaves the rest to the
-// connection, and goes on once there is a receiver. Nothing is lost.
-func TestTheBacklogIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		is := is.New(t)
-		const n, size = 1000, 1024
-		written := 0
-		srv := reqwstest.NewMemory(t, reqwstest.Script(
-			reqwstest.Accept(),
-			reqwstest.Do(func(c *reqwstest.Conn) error {
-				for i := range n {
-					if err := c.WriteFrame(reqwstest.Text(fmt.Sprintf("%04d%s", i, strings.Repeat(".", size-4)))); err != nil {
-						return err
-					}
-					written++
-				}
-				return nil
-			}),
-			reqwstest.SendClose(1000, ""),
-			reqwstest.ExpectClose(1000, ""),
-		))
-		resp, err := to(srv).Do(t.Context())
-		is.NoErr(err)
-		synctest.Wait()
-		// 256 KiB in the backlog, as much or less on the way to it: buffers.
-		is.True(written*size >= 256<<10)
-		is.True(written*size <= 512<<10)
-		next := 0
-		for f, err := range resp.Frames(t.Context()) {
-			is.NoErr(err)
-			if f.Kind == reqws.KindText {
-				is.Equal(f.Text()[:4], fmt.Sprintf("%04d", next))
-				next++
-			}
-		}
-		is.Equal(next, n)
-		is.NoErr(resp.Wait())
-	})
-}
-
 // A full backlog does not keep the stream from being closed.
 func TestAFullBacklogCanBeClosed(t *testing.T) {
 	for _, end := range []string{"Close", "CloseNow", "ctx"} {

@@ -102,7 +102,7 @@ func (s *stream) breaks() bool {
 	l.mu.Lock()
 	ours, peer := l.ours, l.peer
 	l.mu.Unlock()
-	if s.halted || s.failed != nil || ours || s.life.Err() != nil || s.gate.hasLeft() {
+	if s.halted || s.failed != nil || ours || s.life.Err() != nil {
 		return false
 	}
 	why := s.err
@@ -110,6 +110,12 @@ func (s *stream) breaks() bool {
 		why = s.fail("stream", fmt.Errorf("closed by the peer: %w", *peer))
 	}
 	if why == nil {
+		return false
+	}
+	if s.gate.hasLeft() {
+		if !isFinal(why) {
+			s.err = s.fail("stream", s.gate.leftWith) // the link was lost before it could be closed
+		}
 		return false
 	}
 	c := &s.gate.comeback
@@ -134,31 +140,33 @@ func (r *reconnectConfig) decide(err error) RetryDecision {
 	if r.decides != nil {
 		return r.decides(err)
 	}
-	var (
-		refused  *HTTPError
-		proxy    *ProxyError
-		protocol *ProtocolError
-		closed   websocket.CloseError
-		final    bool
-	)
-	switch {
-	case errors.As(err, &refused):
-		final = !isTransientStatus(refused.StatusCode)
-	case errors.As(err, &proxy):
-		final = !isTransientStatus(proxy.StatusCode)
-	case errors.As(err, &closed):
-		final = isFinal(closed.Code)
-	default:
-		final = errors.As(err, &protocol)
-	}
-	if final {
+	if isFinal(err) {
 		return GiveUp
 	}
 	return Again
 }
 
-// isFinal tells the close codes that say that there is no use in coming back.
-func isFinal(code websocket.StatusCode) bool {
+// isFinal reports whether there is no use in coming back after err.
+func isFinal(err error) bool {
+	var (
+		refused  *HTTPError
+		proxy    *ProxyError
+		protocol *ProtocolError
+		closed   websocket.CloseError
+	)
+	switch {
+	case errors.As(err, &refused):
+		return !isTransientStatus(refused.StatusCode)
+	case errors.As(err, &proxy):
+		return !isTransientStatus(proxy.StatusCode)
+	case errors.As(err, &closed):
+		return isFinalCode(closed.Code)
+	}
+	return errors.As(err, &protocol)
+}
+
+// isFinalCode tells the close codes that say that.
+func isFinalCode(code websocket.StatusCode) bool {
 	switch code {
 	case websocket.StatusNormalClosure, websocket.StatusProtocolError, websocket.StatusUnsupportedData,
 		websocket.StatusInvalidFramePayloadData, websocket.StatusPolicyViolation, websocket.StatusMessageTooBig,
@@ -173,7 +181,7 @@ func isFinal(code websocket.StatusCode) bool {
 func (s *stream) reconnect() bool {
 	ctx, cancel, ok := s.gate.depart()
 	if !ok {
-		s.stays()
+		s.err = s.fail("stream", s.gate.leftWith)
 		return false
 	}
 	old := s.link()

@@ -167,7 +167,7 @@ func TestReconnectInOrder(t *testing.T) {
 					reqwstest.ExpectText(fmt.Sprint("tock ", i)),
 				}
 				if i == links-1 {
-					script = append(script, reqwstest.ExpectText("by Do's"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""))
+					script = append(script, reqwstest.SendText("your turn"), reqwstest.ExpectText("by Do's"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""))
 				} else {
 					script = append(script, reqwstest.SendClose(1012, ""), reqwstest.ExpectClose(1012, ""))
 				}
@@ -187,11 +187,11 @@ func TestReconnectInOrder(t *testing.T) {
 						log = append(log, "break "+resp.Header.Get("X-Link"))
 					}
 					for _, f := range in.Frames {
-						if f.Kind == reqws.KindText {
+						switch {
+						case f.Text() == "your turn":
+							close(sent)
+						case f.Kind == reqws.KindText:
 							log = append(log, f.Text()+" of "+resp.Header.Get("X-Link"))
-							if f.Text() == fmt.Sprint("tick ", links-1) {
-								close(sent)
-							}
 							return reqws.Cont(reqws.Text(strings.Replace(f.Text(), "tick", "tock", 1)))
 						}
 					}
@@ -199,8 +199,7 @@ func TestReconnectInOrder(t *testing.T) {
 				}))
 			is.NoErr(err)
 			<-sent
-			for resp.Send(t.Context(), reqws.Text("by Do's")) != nil {
-			}
+			is.NoErr(resp.Send(t.Context(), reqws.Text("by Do's")))
 			is.NoErr(resp.Wait())
 			is.Equal(resp.Header.Get("X-Link"), "0")
 			want := []string{}

@@ -47,6 +47,13 @@ func (w *Writer) handed(op *Op) (some, all bool) {
 	return some, some && op.frame == len(op.frames) && op.end <= to
 }
 
+// noteBegun keeps in mind of which ops some bytes have left the buffer.
+func (w *Writer) noteBegun() {
+	for _, op := range w.flight {
+		op.begun, _ = w.handed(op)
+	}
+}
+
 // retire finishes the ops whose bytes are out.
 func (w *Writer) retire() {
 	i := 0
@@ -80,8 +87,8 @@ func (w *Writer) compact() {
 	if w.pos == 0 {
 		return
 	}
+	w.noteBegun()
 	for _, op := range w.flight {
-		op.begun, _ = w.handed(op)
 		op.start, op.end = max(op.start-w.pos, 0), max(op.end-w.pos, 0)
 	}
 	rest := copy(w.buf, w.buf[w.pos:])
@@ -155,8 +162,8 @@ func (w *Writer) breakDown(err error) {
 		w.owner.WriteFailed(err) // before anybody learns of it from a Send
 	}
 	if w.work != nil {
+		w.noteBegun()
 		for _, op := range w.flight {
-			op.begun, _ = w.handed(op)
 			op.done(w.err)
 		}
 		w.drop(len(w.flight))

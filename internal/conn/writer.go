@@ -547,6 +547,9 @@ func (w *Writer) writeWaiting() (n int, err error) {
 		n, err = w.conn.Write(p)
 	}
 	w.mu.Lock()
+	if err != nil {
+		w.noteBegun() // n tells nothing of what was lent
+	}
 	w.waiting, w.lent = false, 0
 	if n > 0 {
 		w.since = time.Now()
