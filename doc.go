@@ -39,7 +39,7 @@
 //   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
 //   - AWS: [AWSSigV4]
 //   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
-//     [MaxMessageSize], [ReadAhead], [Wrap]
+//     [MaxMessageSize], [Pieces], [ReadAhead], [Wrap]
 //   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
 //   - errors: [HTTPErrors]
 //   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],
@@ -78,6 +78,10 @@
 // [ReadAhead] has them answered while it works. Messages arrive whole, text is valid
 // UTF-8, and what a peer must not send ends the stream with the close code that RFC 6455
 // asks for.
+//
+// What is too large to be held is received with [Pieces], and
+// sent with [Response.SendReader], as its bytes come. Of a message in pieces no more than
+// 72 KiB are held.
 //
 // # Overload
 //

@@ -45,13 +45,18 @@ func EachWith(f func(Frame, *Response) Directive) Handler {
 
 // EachJSON is [EachWith] for messages in JSON: each text and binary message is decoded into a
 // new T as encoding/json does. One that does not decode ends the stream with close code 1007
-// and an error that says why. Control frames are not shown.
+// and an error that says why. Control frames are not shown. With [Pieces] the pieces of a message
+// are put together first: it takes the memory of all of it, which [MaxMessageSize] bounds.
 func EachJSON[T any](f func(T, *Response) Directive) Handler {
 	if f == nil {
 		return nil
 	}
+	id := new(joinerID)
 	return EachWith(func(frame Frame, resp *Response) Directive {
 		if frame.Kind != KindText && frame.Kind != KindBinary {
+			return Directive{}
+		}
+		if !resp.join(id, &frame) {
 			return Directive{}
 		}
 		var v T

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -110,4 +111,36 @@ func ExampleResponse_SendJSON() {
 	frames, err := resp.Receive(ctx)
 	fmt.Println(frames, err)
 	// Output: [text "{\"markets\":[\"BTC/EUR\"],\"op\":\"subscribe\"}"] <nil>
+}
+
+// What is too large to be held leaves as it is read, in one message.
+func ExampleResponse_SendReader() {
+	url, stop := plays(
+		reqwstest.ExpectText("line 1\nline 2\nline 3\n"),
+		reqwstest.ExpectText("that was all"),
+		reqwstest.ExpectClose(1000, ""),
+		reqwstest.SendClose(1000, ""),
+	)
+	defer stop()
+
+	ctx := context.Background()
+	resp, err := reqws.New(reqws.URL(url)).Do(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lines, writer := io.Pipe()
+	go func() {
+		for i := range 3 {
+			fmt.Fprintf(writer, "line %d\n", i+1)
+		}
+		writer.Close()
+	}()
+	fmt.Println(resp.SendReader(ctx, reqws.KindText, lines))
+	fmt.Println(resp.Send(ctx, reqws.Text("that was all")))
+	fmt.Println(resp.Close(1000, ""))
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
 }

@@ -40,15 +40,26 @@ type turn struct {
 
 // send writes frames to the link that is open, or was last.
 func (s *stream) send(ctx context.Context, frames []wire.Frame) (*link, error) {
-	if s.gate != nil {
-		return s.gate.send(ctx, frames)
-	}
-	l := s.link()
-	return l, l.out.Send(ctx, frames)
+	return s.through(ctx, func(l *link, queued func()) (begun bool, err error) {
+		return l.out.SendOver(ctx, frames, queued)
+	})
 }
 
-// send writes frames to one link: to the next, where the one before was lost and took none of them.
-func (g *gate) send(ctx context.Context, frames []wire.Frame) (*link, error) {
+// through calls send with the link that is open, or was last.
+func (s *stream) through(ctx context.Context, send sending) (*link, error) {
+	if s.gate != nil {
+		return s.gate.through(ctx, send)
+	}
+	l := s.link()
+	_, err := send(l, nil)
+	return l, err
+}
+
+// sending is SendOver of a link's writer, or the like.
+type sending func(l *link, queued func()) (begun bool, err error)
+
+// through has something sent to one link: to the next, where the one before was lost and took none of it.
+func (g *gate) through(ctx context.Context, send sending) (*link, error) {
 	var t turn
 	for {
 		l, err := g.enter(ctx, &t)
@@ -59,7 +70,7 @@ func (g *gate) send(ctx context.Context, frames []wire.Frame) (*link, error) {
 		if t.holds {
 			queued = func() { g.pass(&t) }
 		}
-		begun, err := l.out.SendOver(ctx, frames, queued)
+		begun, err := send(l, queued)
 		again := err != nil && !begun && ctx.Err() == nil && !l.endsHere() && !g.s.insideHandler()
 		g.back(&t, l, again)
 		if !again {

@@ -17,8 +17,8 @@ type Kind uint8
 
 // Those that are on the wire have the value of their opcode (RFC 6455, section 11.8).
 const (
-	KindText   Kind = 0x1 // a whole text message, valid UTF-8
-	KindBinary Kind = 0x2 // a whole binary message
+	KindText   Kind = 0x1 // a whole text message, valid UTF-8; with Pieces it may be a piece of one
+	KindBinary Kind = 0x2 // a whole binary message, or such a piece
 	KindClose  Kind = 0x8
 	KindPing   Kind = 0x9
 	KindPong   Kind = 0xa
@@ -53,6 +53,7 @@ func (k Kind) String() string {
 // after Send returned or the frame, given as a reply, was written.
 type Frame struct {
 	Kind Kind
+	More bool                 // a piece of a message, which goes on: see [Pieces]
 	Data []byte               // the payload; the reason of a KindClose
 	Code websocket.StatusCode // of a KindClose; 0 where the frame has none
 }
@@ -106,8 +107,12 @@ func (f Frame) Clone() Frame {
 	return f
 }
 
-// JSON decodes the payload into v as encoding/json does.
+// JSON decodes the payload into v as encoding/json does. A frame with More is not whole, which is
+// an error.
 func (f Frame) JSON(v any) error {
+	if f.More {
+		return fmt.Errorf("reqws: %s frame as JSON: %w", f.Kind, errPiece)
+	}
 	if err := json.Unmarshal(f.Data, v); err != nil {
 		return fmt.Errorf("reqws: %s frame as JSON: %w", f.Kind, err)
 	}
@@ -117,11 +122,15 @@ func (f Frame) JSON(v any) error {
 // shownBytes is how much of a payload [Frame.String] shows.
 const shownBytes = 64
 
-// String describes the frame for people: its kind, and the start of its payload.
+// String describes the frame for people: its kind, and the start of its payload. One with More is a
+// piece.
 func (f Frame) String() string {
 	kind := f.Kind.String()
 	if f.Kind == KindClose && f.Code != 0 {
 		kind = fmt.Sprintf("close %d", int(f.Code))
+	}
+	if f.More {
+		kind += " piece"
 	}
 	if len(f.Data) == 0 {
 		return kind
@@ -201,7 +210,7 @@ var errFailed = errors.New("the handler failed without an error")
 // set is *f = *g, field by field. The compiler copies a Frame in words of 16 bytes,
 // which stall on one that was just written in words of 8, as one in registers is: some 10 ns
 // for each reply.
-func (f *Frame) set(g *Frame) { f.Kind, f.Data, f.Code = g.Kind, g.Data, g.Code }
+func (f *Frame) set(g *Frame) { f.Kind, f.More, f.Data, f.Code = g.Kind, g.More, g.Data, g.Code }
 
 func directive(halt bool, replies []Frame) Directive {
 	d := Directive{halt: halt}

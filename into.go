@@ -14,6 +14,7 @@ type intoConfig struct {
 	noAutoPong bool
 	maxMessage int64
 	readAhead  int
+	pieces     bool
 }
 
 // Into sets the handler that gets the frames. Without it and without

@@ -111,6 +111,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"AutoPong", AutoPong(false), AutoPong(true), func(c *config) any { return c.into.noAutoPong }, nil},
 		{"ReadAhead", ReadAhead(1), ReadAhead(0), func(c *config) any { return c.into.readAhead }, nil},
 		{"MaxMessageSize", MaxMessageSize(1), MaxMessageSize(-1), func(c *config) any { return c.into.maxMessage }, nil},
+		{"Pieces", Pieces(true), Pieces(false), func(c *config) any { return c.into.pieces }, nil},
 		{"Redirect", Redirect(false), Redirect(true), func(c *config) any { return c.redirect.off }, nil},
 		{"RedirectTrusted", RedirectTrusted(true), RedirectTrusted(false), func(c *config) any { return c.redirect.trusted }, nil},
 		{"MaxRedirects", MaxRedirects(1), MaxRedirects(2), func(c *config) any { return c.redirect.most }, nil},

@@ -62,6 +62,7 @@ type link struct {
 	stopErr  error         // why
 	readErr  error         // what reading met while the loop could not
 	patience time.Duration // how long a read-only link may still wait for what the peer has sent
+	joiners  joiners       // what EachJSON puts together
 }
 
 // linkState is how far a link is on its way to the end. It only grows.

@@ -268,6 +268,9 @@ func (e *execution) newLink(s *stream, a *answer) *link {
 	if a.open != nil && a.open.client == nil {
 		l.watch = e.newWatch(s, a)
 		l.open(a.open, e.into.maxMessage, e.life)
+		if e.into.pieces {
+			l.in.Pieces()
+		}
 		if e.into.readAhead > 0 && s.pull == nil {
 			s.readAhead(l, e.into.readAhead)
 		}

@@ -19,6 +19,9 @@ type BadFrame struct {
 func Check(frames []wire.Frame) *BadFrame {
 	for i := range frames {
 		f := &frames[i]
+		if f.More {
+			return bad(i, wire.CodeProtocolError, "a piece of a message cannot be sent by itself: SendReader sends one in fragments")
+		}
 		switch f.Op {
 		case wire.OpText:
 			if !wire.ShortASCII(f.Data) && !wire.ValidUTF8(f.Data) {

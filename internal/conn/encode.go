@@ -81,6 +81,8 @@ func (w *Writer) encodeFrame(buf []byte, op *Op) []byte {
 		case f.Op == wire.OpClose:
 			op.frame++
 			return wire.AppendClose(buf, uint16(f.Code), f.Data, wire.NewKey())
+		case op.message != nil:
+			return w.encodeFragment(buf, op, f)
 		case w.deflate != nil && f.Op <= wire.OpBinary && len(f.Data) >= w.minimum:
 			return w.encodeDeflated(buf, op, f)
 		case len(f.Data) <= writeChunk/8:
@@ -90,6 +92,16 @@ func (w *Writer) encodeFrame(buf []byte, op *Op) []byte {
 		op.body, op.key = f.Data, wire.NewKey()
 		buf = wire.AppendHeader(buf, f.Op, true, false, len(op.body), op.key)
 	}
+	return op.encodePiece(buf)
+}
+
+// encodeFragment begins a fragment, which is compressed already where its message is.
+func (w *Writer) encodeFragment(buf []byte, op *Op, f *wire.Frame) []byte {
+	if op.rsv1 && w.deflate != nil {
+		w.deflate.Reset() // the peer's window is to hold what it does not know of
+	}
+	op.body, op.key = f.Data, wire.NewKey()
+	buf = wire.AppendHeader(buf, f.Op, !f.More, op.rsv1, len(op.body), op.key)
 	return op.encodePiece(buf)
 }
 

@@ -18,6 +18,11 @@ type Op struct {
 	queued func() // called when it is, under the writer's lock; nil: nobody is told
 	sent   func() // likewise
 
+	message *Message // of which it is a fragment
+	rsv1    bool     // and that is compressed
+	before  *Message // which one was under way when it was loaded
+	closes  bool     // it ends in a close frame, as was seen then: frames may be lent for no longer
+
 	state      sendState
 	lead       bool // to write is up to the one who waits for this op
 	unattended bool // nobody waits for it
@@ -112,6 +117,16 @@ func (w *Writer) push(op *Op) {
 		w.tail.next = op
 	}
 	w.tail = op
+}
+
+// enqueue puts op where it belongs: behind all others, but for a fragment of the message that they
+// wait for.
+func (w *Writer) enqueue(op *Op) {
+	if op.message != nil && op.message == w.message {
+		w.unshift(op)
+		return
+	}
+	w.push(op)
 }
 
 // unshift puts op in front of the queue.

@@ -64,7 +64,11 @@ func (w *Writer) retire() {
 		if !all || w.tls != nil && w.out < len(w.sealed) {
 			break
 		}
+		closes := op.closes
 		op.done(nil)
+		if closes { // what waits for the end of a message comes too late
+			w.failQueue(w.closed)
+		}
 	}
 	w.drop(i)
 }
@@ -99,12 +103,14 @@ func (w *Writer) compact() {
 func (w *Writer) sortOut() error {
 	alone := w.inHand() == 1
 	for _, op := range w.flight { // before any of them is done
-		if some, all := w.handed(op); op.cancelled && some && (!all || alone && w.out > 0) {
+		some, all := w.handed(op)
+		if op.cancelled && (some && (!all || alone && w.out > 0) || !some && op.goesOn()) {
 			return fmt.Errorf("%w: %w", errCut, op.ctx.Err())
 		}
 	}
 	var kept, back []*Op
 	end := w.pos + w.lent
+	w.unfollow()
 	for _, op := range w.flight {
 		some, _ := w.handed(op)
 		switch {
@@ -162,14 +168,18 @@ func (w *Writer) breakDown(err error) {
 		}
 		w.drop(len(w.flight))
 	}
-	w.failQueue()
+	w.failQueue(w.err)
 }
 
-func (w *Writer) failQueue() {
+// failQueue fails what waits, and what is under way in fragments.
+func (w *Writer) failQueue(err error) {
 	for w.head != nil {
 		op := w.head
 		w.head, op.next = op.next, nil
-		op.done(w.err)
+		op.done(err)
 	}
 	w.tail, w.pong = nil, nil
+	if w.message != nil {
+		w.message.over()
+	}
 }

@@ -19,7 +19,7 @@ func (w *Writer) Stop(err error) {
 
 // cutShort fails what waits, and ends a write that does. mu is held.
 func (w *Writer) cutShort() {
-	w.failQueue()
+	w.failQueue(w.err)
 	if w.waiting {
 		w.interrupt()
 	}
@@ -30,6 +30,11 @@ func (w *Writer) cutShort() {
 func (w *Writer) GiveUp(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.giveUp(err)
+}
+
+// giveUp is GiveUp. mu is held.
+func (w *Writer) giveUp(err error) {
 	if w.err != nil {
 		return
 	}

@@ -50,6 +50,7 @@ type Writer struct {
 	head     *Op           // waiting to be written
 	tail     *Op           // the last of them
 	pong     *Op           // an automatic pong among them, which a later one replaces
+	message  *Message      // under way: no data of others until its last fragment
 	idle     chan struct{} // closed when busy is cleared; made by who waits for that
 	wakes    *sync.Pool    // channels for those who wait; made when somebody first does
 	*work                  // nil while nobody writes
@@ -150,16 +151,16 @@ func (w *Writer) send(ctx context.Context, op *Op) (begun bool, err error) {
 	op.ctx = ctx
 	defer op.free()
 	w.mu.Lock()
-	if err := w.refusal(); err != nil {
+	if err := w.refusalOf(op); err != nil {
 		w.mu.Unlock()
 		return false, err
 	}
-	w.shut = EndInClose(op.frames)
-	w.push(op)
+	w.shut = w.shut || EndInClose(op.frames)
+	w.enqueue(op)
 	if op.queued != nil {
 		op.queued()
 	}
-	if w.busy {
+	if w.busy || w.held(op) {
 		op.wake = w.borrowWake()
 		w.mu.Unlock()
 		err = w.await(op)
@@ -182,7 +183,7 @@ func (w *Writer) refusal() error {
 // one is kept: that answers all pings before it (RFC 6455, section 5.5.3).
 func (w *Writer) Pong(pongs []wire.Frame) {
 	w.mu.Lock()
-	if w.refusal() != nil {
+	if w.refusalBetween() != nil {
 		w.mu.Unlock()
 		return
 	}
@@ -214,7 +215,7 @@ func (w *Writer) queuePong(payload []byte) {
 // writer's lock held, when the connection has taken it.
 func (w *Writer) Ping(payload []byte, sent func()) {
 	w.mu.Lock()
-	if w.refusal() != nil {
+	if w.refusalBetween() != nil {
 		w.mu.Unlock()
 		return
 	}
@@ -330,7 +331,7 @@ func (w *Writer) flushAll() {
 		if len(w.unwritten()) > 0 {
 			n, err := w.writeWaiting()
 			w.settle(n, err)
-		} else if len(w.flight) > 0 || w.head != nil || w.pos < len(w.buf) {
+		} else if len(w.flight) > 0 || w.next() != nil || w.pos < len(w.buf) {
 			w.round()
 		} else {
 			break
@@ -422,7 +423,7 @@ var longAgo = time.Unix(1, 0)
 
 // handOver leaves the writing to the next whose frames are not out yet.
 func (w *Writer) handOver() {
-	next := w.head
+	next := w.next()
 	if w.work != nil && len(w.flight) > 0 {
 		next = w.flight[0]
 	}
@@ -494,16 +495,19 @@ func (w *Writer) load() {
 			size += op.size()
 		}
 	}
-	for w.head != nil && (size < writeChunk || len(w.flight) == 0) {
-		op := w.head
-		w.head, op.next = op.next, nil
+	for size < writeChunk || len(w.flight) == 0 {
+		op := w.next()
+		if op == nil {
+			break
+		}
+		w.remove(op)
 		op.state = sendInFlight
 		if op == w.pong {
 			w.pong = nil
 		}
+		w.follow(op)
 		w.flight = append(w.flight, op)
 		if w.head == nil {
-			w.tail = nil
 			break
 		}
 		size += op.size()

@@ -49,10 +49,12 @@ type buffer struct {
 	data       []byte
 	start, end int
 	from, to   int
-	checked    int   // data[from:checked] is whole, valid code points
+	gone       int   // bytes of the message that were handed over before those
+	text       Text  // its check
 	left       int64 // payload bytes of the current frame that are still to come
 	class      uint8
 	assembling bool // a message has begun and is not delivered
+	inPieces   bool // it is delivered as it comes
 	inFrame    bool // inside the payload of one of its frames
 	op         Opcode
 	fin, rsv1  bool
@@ -106,7 +108,7 @@ func (b *buffer) first() int {
 
 // awaited is how many bytes are known to come and to be needed in one piece with those that are there.
 func (b *buffer) awaited() int {
-	if b.inFrame && b.joining() {
+	if b.inFrame && b.joining() && !b.inPieces {
 		return int(b.left)
 	}
 	return 0
@@ -121,7 +123,6 @@ func (b *buffer) compact(dst []byte) {
 		if &dst[0] != &b.data[0] || b.from > 0 {
 			copy(dst, b.data[b.from:b.to])
 		}
-		b.checked -= b.from
 		b.from, b.to = 0, n
 	}
 	m := copy(dst[n:], b.data[b.start:b.end])

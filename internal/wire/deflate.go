@@ -96,6 +96,42 @@ func (d *Deflate) Append(dst, payload []byte) []byte {
 	return dst
 }
 
+// Packer compresses one message as its bytes come. It refers to no message before, and none may refer to it:
+// Reset the Deflate where it is sent.
+type Packer struct {
+	bits int
+	c    *compressor
+}
+
+// NewPacker returns a compressor for one message of the connection. Release is to follow.
+func (d *Deflate) NewPacker() *Packer { return &Packer{bits: d.bits} }
+
+// Append appends the compressed form of p, from which the peer can get all of p. Without more it is the end of
+// the message, whose last four bytes RFC 7692 section 7.2.1 has removed.
+func (k *Packer) Append(dst, p []byte, more bool) []byte {
+	if k.c == nil {
+		k.c, _ = borrow(k.bits, point{})
+		k.c.flate.ResetDict(k.c, nil)
+	}
+	k.c.out = dst
+	// Neither fails: Write does not.
+	_, _ = k.c.flate.Write(p)
+	_ = k.c.flate.Flush()
+	dst, k.c.out = k.c.out, nil
+	if !more {
+		dst = dst[:len(dst)-4]
+	}
+	return dst
+}
+
+// Release gives the compressor back.
+func (k *Packer) Release() {
+	if k.c != nil {
+		compressors[k.bits].Put(k.c)
+		k.c = nil
+	}
+}
+
 // Reset makes the next message independent of those before, which may then have been lost.
 func (d *Deflate) Reset() {
 	d.history = d.history[:0]

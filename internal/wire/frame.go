@@ -45,9 +45,10 @@ const (
 	CodeTooBig        = 1009
 )
 
-// Frame is a whole text or binary message, its fragments joined, or one control frame.
+// Frame is a whole text or binary message, its fragments joined, or a piece of one, or one control frame.
 type Frame struct {
 	Op   Opcode
+	More bool   // of a message: it goes on with the next frame that is none of control
 	Data []byte // nil if empty; of an OpClose the reason
 	Code int    // of an OpClose; 0 if it has none
 }

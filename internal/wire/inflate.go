@@ -13,18 +13,22 @@ var messageTail = []byte("\x00\x00\xff\xff")
 // server's window, as far as that is filled; what else it needs to work it borrows.
 type Inflate struct {
 	window  int // how far back the server may refer into earlier messages
+	reach   int // and within one
+	pieces  bool
 	history history
 	decoder *decoder // of the message under way
-	out     *buffer  // out.data[out.start:out.end] is that message so far; before it stand those of the batch
-	class   uint8    // of the next out
-	tailed  uint8    // how much of messageTail the message under way has had
+	out     *buffer  // out.data[out.start:out.end] is that message so far, but for what was handed over in pieces; before it stand those of the batch
+	begun   int      // where in out.data it began; below 0 if that was forgotten since
+	text    Text
+	class   uint8 // of the next out
+	tailed  uint8 // how much of messageTail the message under way has had
 }
 
 // NewInflate returns the decompressor of a connection for which p was agreed.
 func NewInflate(p DeflateParams) *Inflate {
-	z := &Inflate{}
+	z := &Inflate{reach: 1 << p.ServerMaxWindowBits}
 	if !p.ServerNoContextTakeover {
-		z.window = 1 << p.ServerMaxWindowBits
+		z.window = z.reach
 	}
 	return z
 }
@@ -41,20 +45,25 @@ func (z *Inflate) begin() {
 	}
 	z.decoder = decoders.Get().(*decoder)
 	z.decoder.reset()
-	z.out.checked = z.out.start
+	z.begun, z.text = z.out.start, Text{}
 	z.tailed = 0
+	if z.window == 0 {
+		z.history = z.history[:0]
+	}
 }
 
 // write inflates p, the next bytes of a message, and returns how many of them it used. Crowded: it
-// cannot go on before forget. That never happens to the first message after forget.
+// cannot go on before forget. That never happens to the first message after forget, unless that is to be
+// handed over in pieces: then it may have to go with piece first.
 func (z *Inflate) write(p []byte, text bool, limit int) (used int, crowded bool, err *Error) {
 	if z.decoder == nil {
 		z.begin()
 	}
 	for {
+		from := z.out.end
 		n, full, cause := z.decode(p[used:], limit)
 		used += n
-		if text && !z.checkText() {
+		if text && !z.text.Add(z.out.data[from:z.out.end]) {
 			return used, false, badText()
 		}
 		switch {
@@ -62,9 +71,9 @@ func (z *Inflate) write(p []byte, text bool, limit int) (used int, crowded bool,
 			return used, false, corrupt(cause)
 		case !full:
 			return used, false, nil
-		case z.held() >= limit:
+		case z.out.end-z.begun >= limit:
 			return used, false, tooBig(limit)
-		case z.out.start > 0:
+		case z.out.start > 0 || z.pieces:
 			if z.class < classAhead {
 				z.class++ // there is use for a larger one
 			}
@@ -80,27 +89,19 @@ func (z *Inflate) decode(p []byte, limit int) (used int, full bool, err error) {
 	b := z.out
 	from := 0 // where the window begins, as far as it is in out
 	if z.window == 0 {
-		from = b.start
+		from = max(z.begun, 0)
 	}
-	to := min(len(b.data), b.start+limit)
-	if b.start > 0 {
+	to := min(len(b.data), z.begun+limit)
+	if b.start > 0 || z.pieces {
 		to = min(to, max(b.end, mostAhead))
 	}
 	o := output{
 		p:  b.data[from:to],
-		at: b.end - from, message: b.start - from, window: z.window, history: z.history,
+		at: b.end - from, message: z.begun - from, window: z.window, history: z.history,
 	}
 	used, full, err = z.decoder.decode(p, &o)
 	b.end = from + o.at
 	return used, full, err
-}
-
-// checkText checks the UTF-8 of what was inflated.
-func (z *Inflate) checkText() bool {
-	b := z.out
-	n, ok := validPrefix(b.data[b.checked:b.end])
-	b.checked += n
-	return ok
 }
 
 // finish ends the message. Its data is valid until forget. No bytes at all, which is not quite what RFC
@@ -117,14 +118,22 @@ func (z *Inflate) finish(text bool, limit int) (data []byte, crowded bool, err *
 			return nil, false, corrupt(errUnfinished)
 		}
 	}
-	b := z.out
-	if text && b.checked != b.end {
+	if text && !z.text.Whole() {
 		return nil, false, badText()
 	}
 	z.end()
-	data = b.data[b.start:b.end:b.end]
+	return z.piece(), false, nil
+}
+
+// piece hands over what there is of the message. It is valid until forget.
+func (z *Inflate) piece() []byte {
+	b := z.out
+	if b == nil {
+		return nil
+	}
+	data := b.data[b.start:b.end:b.end]
 	b.start = b.end
-	return data, false, nil
+	return data
 }
 
 var errUnfinished = errors.New("it ends inside a block")
@@ -157,7 +166,7 @@ func (z *Inflate) moveTo(class uint8) {
 	b := z.out
 	z.out = newBuffer(class)
 	z.out.end = copy(z.out.data, b.data[b.start:b.end])
-	z.out.checked = b.checked - b.start
+	z.begun -= b.start
 	b.free()
 }
 
@@ -168,8 +177,11 @@ func (z *Inflate) forget() {
 	if b == nil {
 		return
 	}
-	if z.window > 0 {
+	switch {
+	case z.window > 0:
 		z.history.add(b.data[:b.start], z.window)
+	case z.decoder != nil && z.begun < b.start: // pieces of a message that goes on
+		z.history.add(b.data[max(z.begun, 0):b.start], z.reach)
 	}
 	switch {
 	case b.end <= mostAhead && z.class > classAhead:
@@ -192,13 +204,17 @@ func (z *Inflate) shrink(class uint8) {
 		z.moveTo(class)
 	case b.start > 0:
 		copy(b.data, b.data[b.start:b.end])
-		b.start, b.end, b.checked = 0, held, b.checked-b.start
+		z.begun -= b.start
+		b.start, b.end = 0, held
 	}
 }
 
 // idle gives back what is not needed to go on later. Nothing is lent any more.
 func (z *Inflate) idle() {
 	z.class = min(z.class, classAhead)
+	if z.window == 0 && z.decoder == nil {
+		z.history = nil
+	}
 	switch {
 	case z.out == nil:
 	case z.decoder == nil:

@@ -18,6 +18,7 @@ type Reader struct {
 	fills   uint8
 	closed  bool // a close frame was returned, or Ignore called: what follows is not looked at
 	lent    bool // the last batch had frames
+	pieces  bool // see Pieces
 }
 
 // Init prepares r. A message of more than maxMessage bytes is an error, unless that is negative.
@@ -91,7 +92,7 @@ func (r *Reader) simple(dst []Frame) (n int) {
 			data = nil
 		}
 		f := &dst[n]
-		f.Op, f.Data, f.Code = op, data, 0
+		f.Op, f.More, f.Data, f.Code = op, false, data, 0
 		n++
 		p = p[size+length:]
 	}
@@ -121,22 +122,28 @@ func (r *Reader) parse() (Frame, bool, *Error) {
 	for {
 		if !b.inFrame {
 			h, ok, err := parseHeader(b.data[b.start:b.end])
-			if err != nil || !ok {
-				return Frame{}, false, err
+			if ok && err == nil {
+				err = r.check(h)
 			}
-			if err := r.check(h); err != nil {
-				return Frame{}, false, err
+			if !ok || err != nil || h.op.control() {
+				if f, some := r.piece(); some {
+					return f, true, nil // which comes before what this is
+				}
 			}
-			if h.op.control() {
+			switch {
+			case !ok || err != nil:
+				return Frame{}, false, err
+			case h.op.control():
 				return r.control(h)
 			}
-			b.begin(h)
+			b.begin(h, r.pieces)
 		}
 		if err := r.take(); err != nil {
 			return Frame{}, false, err
 		}
 		if b.left > 0 {
-			return Frame{}, false, nil
+			f, ok := r.piece()
+			return f, ok, nil
 		}
 		if b.fin {
 			return r.deliver()
@@ -157,7 +164,7 @@ func (r *Reader) check(h header) *Error {
 	case b.assembling && b.rsv1, h.rsv1:
 		return nil
 	case b.assembling:
-		held = b.to - b.from
+		held = b.gone + b.to - b.from
 	}
 	if h.length > uint64(r.max-held) {
 		return tooBig(r.max)
@@ -228,11 +235,14 @@ func (f *Frame) splitClose() *Error {
 }
 
 // begin enters the payload of a data frame.
-func (b *buffer) begin(h header) {
+func (b *buffer) begin(h header, inPieces bool) {
 	b.start += h.size
 	if !b.assembling {
-		b.assembling, b.op, b.rsv1 = true, h.op, h.rsv1
-		b.from, b.to, b.checked = b.start, b.start, b.start
+		b.assembling, b.inPieces, b.op, b.rsv1 = true, inPieces, h.op, h.rsv1
+		b.from, b.to, b.gone, b.text = b.start, b.start, 0, Text{}
+	}
+	if b.from == b.to { // nothing to be joined with: what lies between may be lent
+		b.from, b.to = b.start, b.start
 	}
 	b.inFrame, b.fin, b.left = true, h.fin, int64(h.length)
 }
@@ -251,11 +261,7 @@ func (r *Reader) take() *Error {
 		copy(b.data[b.to:], b.data[b.start:b.start+n])
 	}
 	b.start, b.to, b.left = b.start+n, b.to+n, b.left-int64(n)
-	if b.op != OpText {
-		return nil
-	}
-	n, ok := validPrefix(b.data[b.checked:b.to])
-	if b.checked += n; !ok {
+	if b.op == OpText && !b.text.Add(b.data[b.to-n:b.to]) {
 		return badText()
 	}
 	return nil
@@ -267,12 +273,16 @@ func (r *Reader) deliver() (Frame, bool, *Error) {
 	f := Frame{Op: b.op}
 	if b.rsv1 {
 		data, crowded, err := r.inflate.finish(f.Op == OpText, r.max)
-		if crowded || err != nil {
+		if crowded {
+			f, ok := r.piece()
+			return f, ok, nil
+		}
+		if err != nil {
 			return Frame{}, false, err
 		}
 		f.Data = data
 	} else {
-		if f.Op == OpText && b.checked != b.to {
+		if f.Op == OpText && !b.text.Whole() {
 			return Frame{}, false, badData("text ends inside a code point")
 		}
 		f.Data = b.data[b.from:b.to:b.to]

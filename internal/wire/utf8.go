@@ -39,6 +39,36 @@ func ValidUTF8(p []byte) bool {
 	return true
 }
 
+// Text checks the UTF-8 of a text that comes in pieces, which may be cut inside code points.
+type Text struct {
+	open [utf8.UTFMax]byte // a code point that is not whole yet,
+	n    uint8             // so much of it
+}
+
+// Add goes on with p. It reports false if that cannot be so, whatever follows.
+func (t *Text) Add(p []byte) bool {
+	for t.n > 0 && len(p) > 0 {
+		t.open[t.n] = p[0]
+		t.n++
+		p = p[1:]
+		if begun := t.open[:t.n]; utf8.FullRune(begun) {
+			if !utf8.Valid(begun) {
+				return false
+			}
+			t.n = 0
+		}
+	}
+	if t.n > 0 {
+		return true
+	}
+	n, ok := validPrefix(p)
+	t.n = uint8(copy(t.open[:], p[n:]))
+	return ok
+}
+
+// Whole reports whether the text may end here.
+func (t *Text) Whole() bool { return t.n == 0 }
+
 // validPrefix returns how many bytes of p are whole code points. Not ok: p cannot be the beginning
 // of UTF-8, whatever follows.
 func validPrefix(p []byte) (n int, ok bool) {
