@@ -92,9 +92,10 @@ func (l *link) answered(now time.Duration) {
 // ring is the alarm: it sends a heartbeat where there was silence for long enough, and gives up a
 // peer that has not made itself heard after one.
 func (l *link) ring() {
+	taken := l.out.Taken() // whose lock may be held by who waits for mu
 	l.mu.Lock()
 	now := alarm.Now()
-	beat, err := l.examine(now)
+	beat, err := l.examine(now, taken)
 	l.mu.Unlock()
 	switch {
 	case err != nil:
@@ -107,8 +108,8 @@ func (l *link) ring() {
 }
 
 // examine looks at how the peer does, and says whether a heartbeat is due, or why the peer is to be
-// given up. It sets the alarm. mu is held.
-func (l *link) examine(now time.Duration) (beat bool, err error) {
+// given up; taken is the writer's count. It sets the alarm. mu is held.
+func (l *link) examine(now time.Duration, taken uint32) (beat bool, err error) {
 	if l.state != linkOpen || l.reported || l.writeErr != nil {
 		return false, nil // which is over soon, one way or another
 	}
@@ -123,12 +124,12 @@ func (l *link) examine(now time.Duration) (beat bool, err error) {
 	}
 	switch silence := now - max(pulse, l.since); {
 	case l.beating:
-		return false, l.judge(now, silence)
+		return false, l.judge(now, silence, taken)
 	case silence < l.interval:
 		l.wait(now, l.interval-silence)
 		return false, nil
 	}
-	l.beating, l.taken = true, l.out.Taken()
+	l.beating, l.taken = true, taken
 	l.asked.Store(int64(now))
 	l.sent.Store(0)
 	if l.timeout == 0 { // nobody is judged
@@ -139,11 +140,11 @@ func (l *link) examine(now time.Duration) (beat bool, err error) {
 }
 
 // judge decides about a peer that has not been heard since the last heartbeat. mu is held.
-func (l *link) judge(now, silence time.Duration) error {
+func (l *link) judge(now, silence time.Duration, taken uint32) error {
 	deadline := time.Duration(l.asked.Load()) + l.timeout
 	if sent := time.Duration(l.sent.Load()); sent > 0 {
 		deadline = sent + l.timeout
-	} else if taken := l.out.Taken(); taken != l.taken || l.writesEnd {
+	} else if taken != l.taken || l.writesEnd {
 		// It waits behind what the peer takes, or does not take for no longer than it may.
 		l.asked.Store(int64(now))
 		l.taken, deadline = taken, now+l.timeout
