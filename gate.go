@@ -20,6 +20,8 @@ type gate struct {
 	passing  bool       // one out of the line does, and is not in the link's queue yet
 	line     []*turn    // Sends that wait, in the order in which they came
 	tickets  uint64     // given out so far
+	here     int        // Sends that the link has, or had last,
+	astray   int        // and that one before it had: they may come back, and go before all in line
 	left     bool       // the user has closed the stream
 	leftWith error      // and it ends with this
 	away     func()     // between two links: ends the search for the next
@@ -30,6 +32,7 @@ type turn struct {
 	ticket uint64
 	comes  chan *link
 	holds  bool  // it is the one who passes
+	on     *link // that has it
 	last   *link // which took nothing of it,
 	err    error // and why
 }
@@ -46,6 +49,7 @@ func (s *stream) send(ctx context.Context, frames []wire.Frame) (*link, error) {
 // send writes frames to one link: to the next, where the one before was lost and took none of them.
 func (g *gate) send(ctx context.Context, frames []wire.Frame) (*link, error) {
 	var t turn
+	defer g.done(&t)
 	for {
 		l, err := g.enter(ctx, &t)
 		if err != nil {
@@ -70,9 +74,11 @@ func (l *link) endsHere() bool { return l.out.Closing() && l.peerClose() == nil 
 // enter waits for a link that a Send can go to.
 func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
 	g.mu.Lock()
+	g.back(t)
 	l := g.s.link()
 	switch {
-	case g.open && l != t.last && len(g.line) == 0 && !g.passing:
+	case g.open && l != t.last && len(g.line) == 0 && !g.passing && g.astray == 0:
+		g.give(t, l)
 		g.mu.Unlock()
 		return l, nil
 	case g.s.insideHandler(): // which must not wait for itself, and which OnOpen goes before others
@@ -83,6 +89,7 @@ func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
 		return l, nil
 	}
 	g.queue(t)
+	g.next()
 	g.mu.Unlock()
 	select {
 	case l := <-t.comes:
@@ -100,12 +107,45 @@ func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
 	}
 }
 
-// queue puts a Send in line, in the place where it first came. mu is held.
-func (g *gate) queue(t *turn) {
+// give notes that a link has a Send, and when that came first. mu is held.
+func (g *gate) give(t *turn, l *link) {
+	g.number(t)
+	t.on = l
+	g.here++
+}
+
+// back notes that no link has a Send any more. mu is held.
+func (g *gate) back(t *turn) {
+	switch t.on {
+	case nil:
+		return
+	case g.s.link():
+		g.here--
+	default:
+		g.astray--
+	}
+	t.on = nil
+}
+
+// done is the end of a Send.
+func (g *gate) done(t *turn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.back(t)
+	g.next()
+}
+
+// number gives a Send its ticket when it first comes. mu is held.
+func (g *gate) number(t *turn) {
 	if t.ticket == 0 {
 		g.tickets++
 		t.ticket = g.tickets
 	}
+}
+
+// queue puts a Send in line, in the place where it first came. mu is held.
+func (g *gate) queue(t *turn) {
+	g.number(t)
 	t.comes = make(chan *link, 1)
 	at, _ := slices.BinarySearchFunc(g.line, t, func(a, b *turn) int { return cmp.Compare(a.ticket, b.ticket) })
 	g.line = slices.Insert(g.line, at, t)
@@ -120,6 +160,7 @@ func (g *gate) withdraw(t *turn) {
 		return
 	}
 	g.passing = false // it was its turn
+	g.back(t)
 	g.next()
 }
 
@@ -135,15 +176,17 @@ func (g *gate) pass(t *turn) {
 	g.next()
 }
 
-// next lets the first in line go, unless the link is the one that it comes back from. mu is held.
+// next lets the first in line go, unless the link is the one that it comes back from, or there are
+// still others to come back. mu is held.
 func (g *gate) next() {
-	if !g.open || g.passing || len(g.line) == 0 || g.line[0].last == g.s.link() {
+	if !g.open || g.passing || g.astray > 0 || len(g.line) == 0 || g.line[0].last == g.s.link() {
 		return
 	}
 	t := g.line[0]
 	g.line = slices.Delete(g.line, 0, 1)
 	g.passing = true
-	t.comes <- g.s.link()
+	g.give(t, g.s.link())
+	t.comes <- t.on
 }
 
 // leave notes that the user closes the stream, which ends with err if it is between two links. It
@@ -194,6 +237,7 @@ func (g *gate) arrive(l *link) bool {
 		return false
 	}
 	g.s.at.Store(l)
+	g.astray, g.here = g.astray+g.here, 0
 	return true
 }
 
