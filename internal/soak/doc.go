@@ -24,7 +24,7 @@
 //   - none arrived whose Send was given up with the error of its ctx;
 //   - what OnOpen answers came first on each connection of a stream that reconnects;
 //   - close frames have the codes that they should, and the stream ended with what ended it;
-//   - it ended at all: within 15 s, and on a busy machine four times what others took.
+//   - it ended at all: within 10 s, or on a busy machine twice what others took.
 //
 // When no stream is open, after a warm-up and at the end, no goroutine and no descriptor is left, and the
 // heap in between has not grown (remains.go).
