@@ -47,23 +47,19 @@ func newSoak(seed uint64, only int) (*soak, error) {
 	return s, nil
 }
 
-// run begins streams for d, so many at once, and returns how many findings there were. The warm-up has a quarter
-// of the time: as many at once, since what the process keeps for itself depends on that.
+// run begins streams for d, so many at once, and returns how many findings there were. The warm-up
+// has a quarter of the time, and as many at once, since what the process keeps for itself depends
+// on that.
 func (s *soak) run(d time.Duration, streams int, out io.Writer) int {
 	start := time.Now()
 	var at [3]remains
 	at[0] = measure()
-	s.begin(streams, start.Add(d/4))
+	s.phase((streams+9)/10, start, at[0]) // a first look, since a busy machine takes long to warm up
+	at[1] = s.phase(streams, start.Add(d/4), at[0])
+	warm := s.figures.streams
+	at[2] = s.phase(streams, start.Add(d), at[0])
 	if !s.hasFailed() {
-		at[1] = settle(at[0])
-		s.note(leaked(at[0], at[1]))
-		warm := s.figures.streams
-		s.begin(streams, start.Add(d))
-		if !s.hasFailed() {
-			at[2] = settle(at[0])
-			s.note(leaked(at[0], at[2]))
-			s.note(grown(at[1], at[2], s.figures.streams-warm))
-		}
+		s.note(grown(at[1], at[2], s.figures.streams-warm))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,6 +68,19 @@ func (s *soak) run(d time.Duration, streams int, out io.Writer) int {
 		fmt.Fprintf(os.Stderr, "%.1f s: %s\n", time.Since(start).Seconds(), f)
 	}
 	return len(s.findings)
+}
+
+// phase runs streams to the end given, and returns what is left when none is open any more.
+func (s *soak) phase(streams int, end time.Time, before remains) remains {
+	if !s.hasFailed() {
+		s.begin(streams, end)
+	}
+	if s.hasFailed() {
+		return remains{}
+	}
+	now := settle(before)
+	s.note(leaked(before, now))
+	return now
 }
 
 // begin has so many streams open at once, each followed by others to the end given, and waits for all.
