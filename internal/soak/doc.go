@@ -2,7 +2,7 @@
 // every message of both sides.
 //
 //	go run ./internal/soak                            # ten seconds
-//	go run -race ./internal/soak -seconds 60 -seed 1
+//	go run -race ./internal/soak -seconds 60 -streams 200 -seed 1
 //	go run ./internal/soak -seed 1 -stream 17         # one stream, over and over
 //
 // What a stream goes through is drawn from the seed and its number (plan.go): over ws, wss or

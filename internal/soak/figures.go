@@ -26,7 +26,7 @@ type figures struct {
 	busy        int
 	refused     int
 	pieces      int
-	deaf        int // servers that did not read while they wrote
+	deaf        int // servers that stopped reading until they had written
 	received    int
 	arrived     int
 	fates       [3]int
@@ -108,7 +108,7 @@ func (f *figures) print(w io.Writer, seed uint64, took time.Duration, findings i
 		f.streams, f.mostAtOnce.Load(), f.reconnected, f.heartbeats, f.compressed)
 	row("over", "%s", list(protocolNames[:], f.over[:]))
 	row("read by", "%s", list(wayNames[:], f.way[:]))
-	row("connections", "%d, %d of them after a reconnect; %d with the 101 in pieces, %d to a server that does not read for a while",
+	row("connections", "%d, %d of them after a reconnect; %d with the 101 in pieces, %d to a server that stops reading for a while",
 		f.connections, f.again, f.pieces, f.deaf)
 	row("attempts that failed", "%d refused, %d answered with 503", f.refused, f.busy)
 	row("messages received", "%d", f.received)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -72,11 +73,7 @@ func (l *link) play(in *bufio.Reader, c peer) <-chan struct{} {
 	go func() {
 		defer l.r.work.Done()
 		defer close(heard)
-		if l.plan.deaf {
-			<-talked
-			time.Sleep(time.Millisecond)
-		}
-		l.listen(in, c)
+		l.listen(in, c, talked)
 	}()
 	l.talk(c)
 	close(talked)
@@ -184,10 +181,16 @@ func (l *link) end(c peer, patient bool) {
 // why is the reason in the server's close frames.
 const why = "so it was planned"
 
-// listen reads what the client sends, to its end, and answers pings and a close frame.
-func (l *link) listen(in *bufio.Reader, c peer) {
+// listen reads what the client sends, to its end, and answers pings and a close frame. A server
+// that is deaf stops after a few messages until it has talked.
+func (l *link) listen(in *bufio.Reader, c peer, talked <-chan struct{}) {
 	r := rand.New(rand.NewPCG(l.r.plan.seed, uint64(l.index)+1000))
-	for {
+	for hears := r.IntN(6); ; {
+		if l.plan.deaf && len(l.heard) >= hears {
+			<-talked
+			time.Sleep(time.Millisecond)
+			hears = math.MaxInt
+		}
 		f, err := reqwstest.Decode(in)
 		if err != nil {
 			return

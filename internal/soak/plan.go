@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -34,7 +35,7 @@ type linkPlan struct {
 	pieces   int           // bytes of the 101 in one write; 0: all at once
 	messages int           // of the server's
 	pause    time.Duration // somewhere between them
-	deaf     bool          // the server reads nothing until it has said all
+	deaf     bool          // the server stops reading until it has said all
 	narrow   bool          // the server's receive buffer is small
 	fault    fault
 	code     int // of the server's close frame; 0: none
@@ -139,9 +140,22 @@ func draw(seed uint64, id int) plan {
 		p.leaveAt = 1 + r.IntN(last.messages)
 	} else if one(3) && last.fault != silent { // which lets a Close wait for all of its timeout
 		p.leave, p.leaveOn = leaving(1+r.IntN(int(mostLeavings)-1)), r.IntN(many)
-		p.leaveAt = r.IntN(p.links[p.leaveOn].messages + 1)
+		if one(4) {
+			p.leaveAt = 0 // as soon as it is open
+		} else {
+			p.leaveAt = r.IntN(p.links[p.leaveOn].messages + 1)
+		}
+	}
+	if p.leave == halts && p.deaf() {
+		p.leave = closesIt
 	}
 	return p
+}
+
+// deaf reports whether a server stops reading in this plan. What is sent from inside a handler may
+// wait for it, as long as it waits for the handler: who answers such a server must not also wait to read.
+func (p plan) deaf() bool {
+	return slices.ContainsFunc(p.links, func(l linkPlan) bool { return l.deaf })
 }
 
 // drawLink draws a connection of a stream, which may reconnect, and whose last it may be.
@@ -150,6 +164,8 @@ func drawLink(r *rand.Rand, back, last bool) linkPlan {
 	l := linkPlan{messages: 1 + r.IntN(60), deaf: one(8), narrow: one(6)}
 	if back {
 		l.messages = 1 + r.IntN(20)
+		l.deaf = one(3) // so that Sends are under way when it ends
+		l.narrow = l.deaf || l.narrow
 	}
 	if one(6) {
 		l.refused = 1 + r.IntN(2)

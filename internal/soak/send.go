@@ -61,7 +61,9 @@ func (s *session) isLeaving() bool {
 }
 
 // answers reports whether the handler is to answer a batch, where that is one.
-func (s *session) answers() bool { return (s.way == runs || s.way == does) && s.oneIn(3) }
+func (s *session) answers() bool {
+	return (s.way == runs || s.way == does) && !s.deaf() && s.oneIn(3)
+}
 
 // send is one sender: it sends one by one, or in volleys whose order is known.
 func (s *session) send(resp *reqws.Response, sender int) {
@@ -107,8 +109,15 @@ func (s *session) sendOne(resp *reqws.Response, sender int, r *rand.Rand, waits 
 		frames  []reqws.Frame
 		numbers []int
 	)
-	for range 1 + r.IntN(5)/4*(1+r.IntN(2)) {
-		f, n := s.next(sender, r, size(r))
+	sizes := []int{size(r)}
+	switch r.IntN(10) {
+	case 0:
+		sizes = append(sizes, size(r), size(r))
+	case 1:
+		sizes = []int{r.IntN(300), r.IntN(mostBytes)} // of which the first may arrive without the other
+	}
+	for _, bytes := range sizes {
+		f, n := s.next(sender, r, bytes)
 		frames, numbers = append(frames, f), append(numbers, n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

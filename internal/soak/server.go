@@ -100,7 +100,7 @@ func (s *server) serve(raw *net.TCPConn, secure bool) {
 		return
 	}
 	if l.plan.narrow {
-		_ = raw.SetReadBuffer(4 << 10)
+		_ = raw.SetReadBuffer(64 << 10) // less than what TCP sends at once on a loopback would crawl
 	}
 	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key")) + "\r\n"

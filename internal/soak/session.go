@@ -77,7 +77,11 @@ func (s *session) run(req *reqws.Request, server string, open gauge) {
 			}
 		}
 		if leaves {
-			others.Go(func() { s.leaveFrom(resp, cancel) })
+			nap := time.Duration(s.seed%4) * time.Millisecond // in which it may come to rest
+			others.Go(func() {
+				time.Sleep(nap)
+				s.leaveFrom(resp, cancel)
+			})
 		}
 		return reqws.Cont(s.reply(greets))
 	})
