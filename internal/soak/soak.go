@@ -135,7 +135,6 @@ func (s *soak) one(with *crowd) bool {
 	}
 	p := draw(s.seed, id)
 	c, r := newSession(p, number), s.server.expect(number, p, with)
-	defer s.server.forget(number)
 	arrives := sync.OnceFunc(with.arrive)
 	defer arrives()
 	done := make(chan struct{})
@@ -143,6 +142,7 @@ func (s *soak) one(with *crowd) bool {
 	go func() {
 		defer close(done)
 		c.run(s.requests[p.over], s.urls[p.over], gauge{&s.figures, arrives})
+		s.server.forget(number) // what it gave up on its way may still come
 		r.work.Wait()
 	}()
 	if !s.await(done, start) {
