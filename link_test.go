@@ -3,11 +3,13 @@ package reqws
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/matryer/is"
 
+	"github.com/reqws/reqws/internal/conn"
 	"github.com/reqws/reqws/internal/pipe"
 )
 
@@ -56,6 +58,34 @@ func linkIn(state linkState) *link {
 		close(l.unblock)
 	}
 	return l
+}
+
+// The alarm of a heartbeat takes the writer's lock first, as who has to say that a write failed: the
+// other way round the two would wait for each other.
+func TestAnAlarmNeverWaitsForTheWriterWithTheLinksLock(t *testing.T) {
+	is := is.New(t)
+	l := linkIn(linkOpen)
+	l.heartbeat = &heartbeat{interval: 1, timeout: time.Hour} // it is due
+	l.alarm.Ring = func() {}
+	defer l.alarm.Stop()
+	l.out.Init(l, ErrClosed)
+	l.out.Open(l.conn, nil, conn.Options{})
+	rung, free := make(chan struct{}), true
+	l.out.Ping(nil, func() { // the writer's lock is held
+		go func() {
+			l.ring()
+			close(rung)
+		}()
+		for range 10_000 { // while the alarm waits for it, the link's is for the taking
+			runtime.Gosched()
+			if free = free && l.mu.TryLock(); !free {
+				return
+			}
+			l.mu.Unlock()
+		}
+	})
+	<-rung
+	is.True(free)
 }
 
 // Why a link ended is what came first, and a closing handshake that Close reports is Close's to

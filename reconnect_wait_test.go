@@ -298,3 +298,30 @@ func TestEndsBetweenTwoLinks(t *testing.T) {
 		}
 	}
 }
+
+// Sends that wait for their turn when their connection is lost go over the next one in the order in
+// which they came.
+func TestSendsKeepTheirOrderOverAReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tidy(t)
+		is := is.New(t)
+		const many = 50
+		next := []reqwstest.Step{reqwstest.Accept()}
+		for n := range many {
+			next = append(next, reqwstest.ExpectText(fmt.Sprint(n)))
+		}
+		next = append(next, reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""))
+		srv := reqwstest.NewMemory(t,
+			reqwstest.Script(reqwstest.Accept(), reqwstest.Sleep(time.Second), reqwstest.Reset()), reqwstest.Script(next...))
+		resp, err := to(srv, reqws.Reconnect(1), atOnce()).Do(t.Context(), reqws.Into(reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })))
+		is.NoErr(err)
+		var sends sync.WaitGroup
+		sends.Go(func() { is.True(resp.Send(t.Context(), reqws.Text(strings.Repeat("x", 1<<20))) != nil) }) // begun, and then lost
+		for n := range many {
+			synctest.Wait() // it stands in line
+			sends.Go(func() { is.NoErr(resp.Send(t.Context(), reqws.Text(fmt.Sprint(n)))) })
+		}
+		sends.Wait()
+		is.NoErr(resp.Wait())
+	})
+}
