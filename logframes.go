@@ -22,7 +22,9 @@ type frameLog struct {
 // level, to where [Logger] says: its direction, in or out, its kind, the length of its payload, the
 // code of a close frame, and the first 128 bytes of the payload, binary ones in hexadecimal. Pings,
 // pongs and close frames that the library sends by itself are among them, and so are answers to a
-// [Heartbeat]. A message that came in fragments is one frame. Payloads are shown as they are, whatever
+// [Heartbeat]. A message that came in fragments is one frame, unless
+// it comes in [Pieces]; those of [Response.SendReader] have a line each, and all but the last one have
+// more=true. Payloads are shown as they are, whatever
 // they hold; a credential of the handshake is not.
 //
 // The lines are written by the goroutines that call the hooks BatchIn and BatchOut of a
@@ -49,12 +51,15 @@ func (w *watch) logsTo() *slog.Logger {
 
 // logFrame writes the line of one frame.
 func (w *watch) logFrame(log *slog.Logger, direction string, f *wire.Frame) {
-	attrs := make([]slog.Attr, 0, 6)
+	attrs := make([]slog.Attr, 0, 7)
 	attrs = append(attrs,
 		slog.String("url", w.url),
 		slog.String("direction", direction),
 		slog.String("kind", f.Op.String()),
 		slog.Int("length", conn.PayloadSize(f)))
+	if f.More {
+		attrs = append(attrs, slog.Bool("more", true))
+	}
 	if f.Op == wire.OpClose && f.Code != 0 {
 		attrs = append(attrs, slog.Int("code", f.Code))
 	}

@@ -70,6 +70,37 @@ func TestLogFrames(t *testing.T) {
 	}
 }
 
+// Of a message in pieces each piece has a line, on its way in and out.
+func TestLogFramesOfPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tidy(t)
+		is := is.New(t)
+		const prefix = `level=DEBUG msg="reqws: frame" url=ws://reqwstest.test/ direction=`
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(),
+			reqwstest.ExpectText("abc"),
+			reqwstest.Send(reqwstest.Frame{Op: reqwstest.OpText, Payload: []byte("de")}),
+			reqwstest.Sleep(1),
+			reqwstest.Send(reqwstest.Frame{Op: reqwstest.OpContinuation, Fin: true, Payload: []byte("f")}),
+			reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")))
+		var out lockedBuilder
+		resp, err := to(srv, reqws.Pieces(true)).Do(t.Context(), reqws.Into(reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })),
+			reqws.LogFrames(slog.LevelDebug), reqws.Logger(linesTo(&out)))
+		is.NoErr(err)
+		is.NoErr(resp.SendReader(t.Context(), reqws.KindText, io.MultiReader(strings.NewReader("ab"), strings.NewReader("c"))))
+		is.NoErr(resp.Wait())
+		is.Equal(out.String(), prefix+strings.Join([]string{
+			`out kind=text length=2 more=true data=ab`,
+			`out kind=continuation length=1 more=true data=c`,
+			`out kind=continuation length=0`,
+			`in kind=text length=2 more=true data=de`,
+			`in kind=text length=1 data=f`,
+			`in kind=close length=2 code=1000`,
+			`out kind=close length=2 code=1000`,
+		}, "\n"+prefix)+"\n")
+	})
+}
+
 type lockedBuilder struct {
 	mu sync.Mutex
 	b  strings.Builder

@@ -452,7 +452,7 @@ func (s *stream) drain() {
 func (s *stream) parse(l *link, b *batch) (frames []Frame, more bool, err error) {
 	n, err := l.in.Batch(wireFrames(b.frames))
 	frames = b.frames[:n]
-	s.link().watch.in(frames)
+	l.watch.in(frames)
 	b.used = max(b.used, n)
 	pongs := false
 	for i := range frames {

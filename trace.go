@@ -32,7 +32,7 @@ type ClientTrace struct {
 	// goroutine of Do or Run, with [Reconnect] for each later one by the stream's.
 	Opened func(OpenedInfo)
 	// BatchIn is called when frames have come, before they are handed on, by the goroutine that reads:
-	// the stream's. Pongs that answer a [Heartbeat] are counted, and what comes while the stream is
+	// the stream's, or with [ReadAhead] one of its own. Pongs that answer a [Heartbeat] are counted, and what comes while the stream is
 	// being closed.
 	BatchIn func(BatchInfo)
 	// BatchOut is called when frames are handed to the connection, before they are written, by
@@ -42,7 +42,7 @@ type ClientTrace struct {
 	// once, when its first bytes are handed over: a Send whose ctx ends in that moment may still take
 	// one back. A connection has one BatchOut at a time, which may meet a BatchIn.
 	BatchOut func(BatchInfo)
-	// Heartbeat is called when a [Heartbeat] is answered, by the stream's goroutine.
+	// Heartbeat is called when a [Heartbeat] is answered, by the goroutine that reads.
 	Heartbeat func(HeartbeatInfo)
 	// Reconnecting is called before the wait for each attempt of [Reconnect], by the stream's
 	// goroutine.

@@ -12,17 +12,20 @@ import (
 
 // Alarms ring in the order in which they are due, whatever the order in which they were set.
 func TestAlarmsRingInOrder(t *testing.T) {
-	is := is.New(t)
-	const n = 200
-	rung := make(chan int, n)
-	alarms := make([]Alarm, n)
-	for _, i := range rand.Perm(n) {
-		alarms[i].Ring = func() { rung <- i }
-		alarms[i].Set(time.Duration(i) * time.Millisecond / 10)
-	}
-	for i := range n {
-		is.Equal(<-rung, i)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		const n = 200
+		rung := make(chan int, n)
+		alarms := make([]Alarm, n)
+		var c clock
+		for _, i := range rand.Perm(n) {
+			alarms[i].Ring = func() { rung <- i }
+			c.set(&alarms[i], Now()+time.Duration(i)*time.Millisecond/10)
+		}
+		for i := range n {
+			is.Equal(<-rung, i)
+		}
+	})
 }
 
 // An alarm that was stopped, or set again, does not ring for what was before.
