@@ -20,6 +20,7 @@ import (
 // peer is the server's side of a connection, driven frame by frame by a test. It is made inside
 // a synctest bubble, which also proves that no goroutine outlives the test.
 type peer struct {
+	number int32 // of its dial, in a farm
 	is     *is.I
 	nc     net.Conn
 	fr     *http2.Framer // for writing, also what is not allowed

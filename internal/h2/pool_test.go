@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -37,9 +38,10 @@ func pooled(t *testing.T, settings []http2.Setting, f func(is *is.I, fm *farm)) 
 
 // dial is what the Pool is given: the connection's peer goes to fm.peers.
 func (fm *farm) dial(context.Context) (net.Conn, error) {
-	fm.dials.Add(1)
+	n := fm.dials.Add(1)
 	client, server := net.Pipe()
 	p := serve(fm.is, server)
+	p.number = n
 	go func() {
 		preface := make([]byte, len(http2.ClientPreface))
 		if _, err := io.ReadFull(server, preface); err != nil {
@@ -146,12 +148,13 @@ func TestPoolSingleDial(t *testing.T) {
 		for range 25 {
 			results = append(results, fm.connect(context.Background()))
 		}
-		for _, n := range []int{10, 10, 5} {
-			p := <-fm.peers
+		peers := []*peer{<-fm.peers, <-fm.peers, <-fm.peers} // the third may be there before the second
+		slices.SortFunc(peers, func(p, q *peer) int { return int(p.number - q.number) })
+		for i, n := range []int{10, 10, 5} {
 			for range n {
-				p.accept()
+				peers[i].accept()
 			}
-			p.wantIdle()
+			peers[i].wantIdle()
 		}
 		is.Equal(fm.dials.Load(), int32(3))
 		perConn := map[*Conn]int{}
