@@ -145,6 +145,17 @@
 //     where the peer took nothing, or did not answer;
 //   - never nil where replies of the handler's could not be written.
 //
+// The ctx of Do and Run is the stream's life, so that its end is no goodbye. A program that is to
+// say one when a signal ends its own ctx bounds the connecting alone with that:
+//
+//	life, end := context.WithCancel(context.WithoutCancel(ctx))
+//	defer end()
+//	stop := context.AfterFunc(ctx, end)
+//	resp, err := req.Do(life, reqws.Into(handler))
+//	stop()
+//	// … and once ctx has ended:
+//	err = resp.Close(websocket.StatusGoingAway, "shutting down")
+//
 // After a clean end [Response.Receive] returns io.EOF, [Response.Frames] stops, and a
 // mailbox gets a last [Message] with io.EOF; after any other they give the error.
 // [Response.PeerClose] has the peer's close frame, if there was one.

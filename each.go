@@ -8,7 +8,8 @@ import (
 
 // Each makes a [Handler] of a function for single frames. The replies to all
 // frames of a batch still leave together. Halt, Fail, or a close frame as a reply, leaves
-// the rest of the batch unseen. When the stream breaks f is not called.
+// the rest of the batch unseen. When the stream breaks f is not called: what is to be done then may
+// wait for [Response.Done], or see Event.Err in a handler around this one (see [Wrap]).
 func Each(f func(Frame) Directive) Handler {
 	if f == nil {
 		return nil // which Into reports

@@ -160,7 +160,8 @@ type Event struct {
 
 // Handler is called by one goroutine, with each batch of frames as it arrives.
 // Its answer says whether to go on, and what to send back. It may be called before Do
-// has returned, and therefore uses the Response that it is given.
+// has returned, and therefore uses the Response that it is given. A test may call it by itself, with
+// a Response that is nil if the handler does not use it.
 //
 // A panic in it closes the connection and goes on up: to the caller of Run, or,
 // after Do, to the top of the stream's goroutine.

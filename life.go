@@ -17,7 +17,8 @@ type lifeConfig struct {
 // given up, with [ErrPeerUnresponsive], when nothing has come for timeout after that. Whatever
 // comes proves that the peer is alive; the pongs that answer these pings are not shown to the
 // handler. The default is 20s for each. An interval of 0 switches it off; with a timeout of 0 pings
-// are sent, and nobody is given up.
+// are sent, and nobody is given up: for servers that answer no pings, where [HeartbeatFrame] has none
+// that they answer.
 //
 // A peer is not taken for dead while nobody listens to it: while a handler runs, or a mailbox
 // or a backlog is full; with [ReadAhead] somebody listens until what that allows is full. Nor while a ping waits behind frames that the peer takes slowly, or not

@@ -21,7 +21,8 @@ type Message struct {
 // goroutine, which reads nothing while it waits for room in ch, unless [ReadAhead] says
 // otherwise. The channel is the caller's: it is never closed here, and may serve many
 // streams. The last message of each Response that Do returns has Err set, whatever ends
-// it: io.EOF after a clean end, the [*HTTPError] where the handshake was refused.
+// it: io.EOF after a clean end, the [*HTTPError] where the handshake was refused. Whoever empties ch
+// and sends to one of its streams gives that Send a ctx: the peer may wait for room in ch itself.
 func IntoMailbox(ch chan<- Message) Option {
 	return checked("IntoMailbox", ch, func(ch chan<- Message) error {
 		if ch == nil {

@@ -27,7 +27,7 @@ import (
 var overload = map[string]func(t *testing.T){
 	"a slow handler":          slowHandler,
 	"a full mailbox":          fullMailbox,
-	"either with ReadAhead":   readAhead,
+	"either with ReadAhead":   eitherWithReadAhead,
 	"a slow Receive":          slowReceive,
 	"a peer that never reads": neverReads,
 	"a flood of pings":        floodOfPings,
@@ -150,53 +150,58 @@ func fullMailbox(t *testing.T) {
 	})
 }
 
-func readAhead(t *testing.T) {
-	const n, ahead = 1000, 200 << 10
-	held := func(taken, pongs int64) {
-		t.Helper()
-		is := is.New(t)
-		is.True(taken >= ahead*3/4)
-		is.True(taken <= ahead+3*mostInOne) // what is handled, and what comes through the door
-		is.True(pongs > 0)
-	}
-	t.Run("handler", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			tidy(t)
-			is := is.New(t)
-			var taken, pongs atomic.Int64
-			goOn := make(chan struct{})
-			got := 0
-			resp, err := to(feeds(t, n, &taken, &pongs), reqws.ReadAhead(ahead)).Do(t.Context(), reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
-				<-goOn
-				if f.Kind == reqws.KindText {
-					if f.Text() != line(got) {
-						t.Error("out of order")
-					}
-					got++
-				}
+func eitherWithReadAhead(t *testing.T) {
+	const n, most = 1000, 100_000
+	mailbox := make(chan reqws.Message)
+	for name, read := range map[string]func(work func(reqws.Frame)) reqws.Option{
+		"handler": func(work func(reqws.Frame)) reqws.Option {
+			return reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+				work(f)
 				return reqws.Cont()
-			})))
-			is.NoErr(err)
-			time.Sleep(time.Hour)
-			held(taken.Load(), pongs.Load())
-			close(goOn)
-			is.NoErr(resp.Wait())
-			is.Equal(got, n)
+			}))
+		},
+		"mailbox": func(work func(reqws.Frame)) reqws.Option {
+			go func() {
+				for m := range mailbox {
+					for _, f := range m.Frames {
+						work(f)
+					}
+					if m.Err != nil {
+						return
+					}
+				}
+			}()
+			return reqws.IntoMailbox(mailbox)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tidy(t)
+				is := is.New(t)
+				mailbox = make(chan reqws.Message)
+				var taken, pongs atomic.Int64
+				srv := feeds(t, n, &taken, &pongs)
+				goOn := make(chan struct{})
+				got := 0
+				resp, err := to(srv).Do(t.Context(), reqws.ReadAhead(most), read(func(f reqws.Frame) {
+					<-goOn
+					if f.Kind == reqws.KindText {
+						is.Equal(f.Text(), line(got))
+						got++
+					}
+				}))
+				is.NoErr(err)
+				time.Sleep(time.Hour)
+				is.True(taken.Load() > most*lineSize/(lineSize+128))
+				is.True(taken.Load() <= most+2*mostInOne) // what is handled, and what is about to wait
+				is.True(pongs.Load() > 0)
+				close(goOn)
+				is.NoErr(resp.Wait())
+				synctest.Wait()
+				is.Equal(got, n)
+			})
 		})
-	})
-	t.Run("mailbox", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			tidy(t)
-			is := is.New(t)
-			var taken, pongs atomic.Int64
-			mailbox := make(chan reqws.Message)
-			_, err := to(feeds(t, n, &taken, &pongs), reqws.ReadAhead(ahead)).Do(t.Context(), reqws.IntoMailbox(mailbox))
-			is.NoErr(err)
-			time.Sleep(time.Hour)
-			held(taken.Load(), pongs.Load())
-			is.Equal(lines(t, mailbox), n)
-		})
-	})
+	}
 }
 
 // lines counts those that a mailbox gets until its end, and sees to their order.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // reconnectConfig is what the options of reconnecting come to.
@@ -329,5 +331,5 @@ func (c *comeback) log(s *stream, why error, delay time.Duration) {
 		left -= c.tries
 	}
 	log.LogAttrs(s.life, c.e.config.retry.level, "reqws: will reconnect",
-		slog.String("error", why.Error()), slog.Duration("delay", delay), slog.Int("attempts_left", left))
+		slog.String("url", failure.SafeURL(s.link().resp.requestURL())), slog.String("error", why.Error()), slog.Duration("delay", delay), slog.Int("attempts_left", left))
 }
