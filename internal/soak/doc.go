@@ -6,7 +6,7 @@
 //	go run ./internal/soak -seed 1 -stream 17         # one stream, over and over
 //
 // What a stream goes through is drawn from the seed and its number (plan.go): over ws, wss or
-// HTTP/2; read by Run, Do, Receive, Frames or a mailbox, some slowly; compressed or not; with
+// HTTP/2; read by Run, Do, Receive, Frames or a mailbox, some slowly, some with ReadAhead; compressed or not; with
 // Reconnect over several connections, with a Heartbeat. The server refuses, answers in pieces,
 // drips, pauses, does not read, and ends each connection with a close frame of any code or none, a
 // FIN between frames or inside of one, a reset, or by falling silent. The client sends from

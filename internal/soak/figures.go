@@ -16,6 +16,7 @@ type figures struct {
 	streams     int
 	reconnected int // streams with the option
 	heartbeats  int
+	aheads      int
 	compressed  int
 	over        [mostProtocols]int
 	way         [mostWays]int
@@ -61,6 +62,7 @@ func (f *figures) add(s *session, r *record, took time.Duration) {
 	f.longest = max(f.longest, took)
 	f.reconnected += count(s.back)
 	f.heartbeats += count(s.beats || s.hasty())
+	f.aheads += count(s.ahead > 0 && s.way != receives && s.way != ranges)
 	f.compressed += count(s.deflate != plain)
 	f.over[s.over]++
 	f.way[s.way]++
@@ -104,8 +106,8 @@ func (f *figures) print(w io.Writer, seed uint64, took time.Duration, findings i
 	}
 	row("run", "%.0f s, seed %d, GOMAXPROCS %d, %s", took.Seconds(), seed, runtime.GOMAXPROCS(0), runtime.Version())
 	row("---", "---")
-	row("streams", "%d, up to %d open at once; %d with Reconnect, %d with Heartbeat, %d compressed",
-		f.streams, f.mostAtOnce.Load(), f.reconnected, f.heartbeats, f.compressed)
+	row("streams", "%d, up to %d open at once; %d with Reconnect, %d with Heartbeat, %d with ReadAhead, %d compressed",
+		f.streams, f.mostAtOnce.Load(), f.reconnected, f.heartbeats, f.aheads, f.compressed)
 	row("over", "%s", list(protocolNames[:], f.over[:]))
 	row("read by", "%s", list(wayNames[:], f.way[:]))
 	row("connections", "%d, %d of them after a reconnect; %d with the 101 in pieces, %d to a server that stops reading for a while",

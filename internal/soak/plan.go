@@ -17,6 +17,7 @@ type plan struct {
 	way      way
 	back     bool          // it reconnects
 	beats    bool          // it has a heartbeat that bores nobody
+	ahead    int           // bytes that are read ahead of its handler or mailbox; 0: none
 	slow     time.Duration // how long the client takes over a batch now and then
 	links    []linkPlan
 	leave    leaving // how the client ends it
@@ -148,6 +149,9 @@ func draw(seed uint64, id int) plan {
 	}
 	if p.leave == halts && p.deaf() {
 		p.leave = closesIt
+	}
+	if one(4) {
+		p.ahead = 1 + r.IntN(5000)
 	}
 	return p
 }
