@@ -13,6 +13,9 @@
 // several goroutines, gives Sends up, and leaves from inside, from other goroutines, or in several ways
 // at once.
 //
+// Four in five streams are brief: they come and go by the thousand and do little, so that descriptors are
+// used again at once.
+//
 // When a stream is over on both sides, it is checked (check.go) that
 //
 //   - each message that the server wrote whole came, once, undamaged, in order; of a connection that it

@@ -118,6 +118,9 @@ var (
 func draw(seed uint64, id int) plan {
 	r := rand.New(rand.NewPCG(seed, uint64(id)))
 	one := func(in int) bool { return r.IntN(in) == 0 }
+	if isBrief(id) {
+		return drawBrief(r, id)
+	}
 	p := plan{
 		id: id, seed: r.Uint64(), over: protocol(r.IntN(int(mostProtocols))), way: way(r.IntN(int(mostWays))),
 		back: one(4) && canComeBack, beats: one(6), closeBy: pick(r, clientCodes),
@@ -152,6 +155,23 @@ func draw(seed uint64, id int) plan {
 	}
 	if one(4) {
 		p.ahead = 1 + r.IntN(5000)
+	}
+	return p
+}
+
+// isBrief reports whether a stream is one of those that come in crowds of thousands, so that
+// descriptors are used again while others with the same number are being let go of.
+func isBrief(id int) bool { return id%5000 >= 1000 }
+
+// drawBrief draws a stream over ws that comes to rest without a goroutine: then its client leaves it at
+// once, or it hears a little and is closed by its server.
+func drawBrief(r *rand.Rand, id int) plan {
+	p := plan{id: id, seed: r.Uint64(), over: ws, way: does, closeBy: 1000, senders: 1}
+	if r.IntN(2) == 0 {
+		p.links = []linkPlan{{messages: 3, pause: time.Second, fault: waits}}
+		p.leave = pick(r, []leaving{closesNow, cancels})
+	} else {
+		p.links = []linkPlan{{messages: 3, pause: time.Duration(r.IntN(20)) * time.Millisecond, fault: closes, code: 1000}}
 	}
 	return p
 }
