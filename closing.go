@@ -190,10 +190,11 @@ func (l *link) shutDown() {
 	l.in.Ignore()
 	l.out.AwaitIdle(0)
 	l.out.Stop(ErrClosed)
-	if !l.on(closeExchanged, nil) || l.closeTimeout == 0 {
+	switch {
+	case l.lingers.Load(): // abandon shuts the write side down, and ends what takes too long
+	case !l.on(closeExchanged, nil) || l.closeTimeout == 0:
 		l.stopped = true
-	}
-	if !l.stopped {
+	default:
 		l.halfClose()
 	}
 }

@@ -55,6 +55,7 @@ type link struct {
 	timer      *time.Timer           // closes the connection after the close timeout
 
 	readOnly atomic.Bool // writeErr is set
+	lingers  atomic.Bool // abandon waits a moment for the peer's end
 
 	// The loop's own:
 	drained  bool          // nothing more is handed over
@@ -287,6 +288,7 @@ func (l *link) abandon(err error) {
 		return
 	}
 	if l.conn != nil {
+		l.lingers.Store(dial.CloseOvertakes(l.conn))
 		l.out.Farewell(uint16(websocket.StatusGoingAway))
 		l.out.Stop(err)
 		if raw, ok := l.src.(*conn.Raw); ok {
@@ -300,7 +302,7 @@ func (l *link) abandon(err error) {
 // linger gives the last close frame of a stream over HTTP/2 a moment to arrive: a proxy that
 // gets the reset with the frame may drop that. What comes meanwhile the loop reads, and ends.
 func (l *link) linger() {
-	if !dial.CloseOvertakes(l.conn) || !l.out.Closing() {
+	if !l.lingers.Load() || !l.out.Closing() {
 		return
 	}
 	_ = l.conn.SetWriteDeadline(time.Now().Add(conn.FarewellTime))
