@@ -1,14 +1,12 @@
 package reqws_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"runtime/debug"
 	"sync/atomic"
 	"testing"
@@ -24,6 +22,18 @@ import (
 // that allocates.
 func rawPeer(t *testing.T, opts ...reqws.Option) (net.Conn, *reqws.Response) {
 	t.Helper()
+	return rawPeerWith(t, "", opts...)
+}
+
+// rawCompressed is rawPeer, with compression.
+func rawCompressed(t *testing.T, opts ...reqws.Option) (net.Conn, *reqws.Response) {
+	t.Helper()
+	return rawPeerWith(t, deflate, append(opts, reqws.Compression(takeover))...)
+}
+
+// rawPeerWith is rawPeer, with extensions.
+func rawPeerWith(t *testing.T, extensions string, opts ...reqws.Option) (net.Conn, *reqws.Response) {
+	t.Helper()
 	is := is.New(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	is.NoErr(err)
@@ -34,12 +44,7 @@ func rawPeer(t *testing.T, opts ...reqws.Option) (net.Conn, *reqws.Response) {
 		if err != nil {
 			return
 		}
-		req, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
-		}
-		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-			reqwstest.AcceptKey(req.Header.Get("Sec-WebSocket-Key")))
+		_, _ = io.WriteString(conn, switching(readKey(conn), extensions))
 		accepted <- conn
 	}()
 	resp, err := reqws.New(reqws.URL("ws://"+ln.Addr().String())).Do(t.Context(), opts...)

@@ -36,17 +36,18 @@ func (s *stream) fail(phase string, err error) error {
 // replied notes what became of an answer of the handler's.
 func (s *stream) replied(err error, replies, halts, closes, peerClosed bool) {
 	s.halted = halts
+	l := s.link()
 	switch {
 	case err == nil:
 		if closes && !peerClosed {
-			s.link().closing(s.link().closeTimeout)
+			l.closing(l.closeTimeout)
 		}
-	case !s.link().readOnly.Load(): // the handler has closed the stream itself
+	case !l.readOnly.Load(): // the handler has closed the stream itself
 	default:
 		if replies || !peerClosed {
 			s.replyErr = err
 		}
-		s.link().stopped = halts && !peerClosed
+		l.stopped = halts && !peerClosed
 	}
 }
 
@@ -60,12 +61,13 @@ func (s *stream) shutDown() {
 // the peer's or a reply of the handler's.
 func (s *stream) violation(err error) {
 	code, err := explainViolation(err)
-	if s.link().discards() {
-		s.link().stopped, s.link().stopErr = true, err
+	l := s.link()
+	if l.discards() {
+		l.stopped, l.stopErr = true, err
 		return
 	}
-	s.link().on(violated, err)
-	if s.link().closeWith(code, err) {
+	l.on(violated, err)
+	if l.closeWith(code, err) {
 		s.decide(nil)
 	}
 }
@@ -184,16 +186,21 @@ func (s *stream) finish() {
 	if s.over.Load() {
 		return
 	}
-	after := s.err
-	if after == nil {
-		after = ErrClosed
-	}
 	if s.unwatch != nil {
 		s.unwatch()
 	}
-	s.link().finish(after)
+	l := s.link()
+	l.finish(s.after())
 	defer s.tellAll() // whatever a hook does
-	s.link().watch.ends(s.link(), s.err, false)
+	l.watch.ends(l, s.err, false)
+}
+
+// after is what sending fails with after the end of the stream.
+func (s *stream) after() error {
+	if s.err == nil {
+		return ErrClosed
+	}
+	return s.err
 }
 
 // tellAll tells everybody who waits that the stream is over.

@@ -98,10 +98,7 @@ func (g *gate) enter(ctx context.Context, t *turn) (*link, error) {
 		return nil, ctx.Err()
 	case <-g.s.doneChan():
 		g.withdraw(t)
-		if g.s.err != nil {
-			return nil, g.s.err
-		}
-		return nil, ErrClosed
+		return nil, g.s.after()
 	}
 }
 

@@ -76,33 +76,6 @@ func (h *held) done(want int) {
 // most is what a connection may hold of a message, whatever its size.
 const mostHeld = 2 << 20
 
-// rawCompressed is rawPeer, with compression.
-func rawCompressed(t *testing.T, opts ...reqws.Option) (net.Conn, *reqws.Response) {
-	t.Helper()
-	is := is.New(t)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	is.NoErr(err)
-	defer ln.Close()
-	accepted := make(chan net.Conn, 1)
-	go func() {
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		_, _ = io.WriteString(conn, switching(readKey(conn), deflate))
-		accepted <- conn
-	}()
-	resp, err := reqws.New(reqws.URL("ws://"+ln.Addr().String()), reqws.Compression(takeover)).Do(t.Context(), opts...)
-	is.NoErr(err)
-	peer := <-accepted
-	t.Cleanup(func() {
-		_ = resp.CloseNow()
-		_ = peer.Close()
-		_ = resp.Wait()
-	})
-	return peer, resp
-}
-
 // A message of 1 GiB comes in, in one frame, in fragments, or compressed; next to nothing of it is held.
 func TestALargeMessageIn(t *testing.T) {
 	part := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)

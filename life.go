@@ -21,8 +21,8 @@ type lifeConfig struct {
 // that they answer.
 //
 // A peer is not taken for dead while nobody listens to it: while a handler runs, or a mailbox
-// or a backlog is full; with [ReadAhead] somebody listens until what that allows is full. Nor while a ping waits behind frames that the peer takes slowly, or not
-// at all: that has the [WriteTimeout].
+// or a backlog is full; with [ReadAhead] somebody listens until what that allows is full. Nor while a
+// ping waits behind frames that the peer takes slowly, or not at all: that has the [WriteTimeout].
 func Heartbeat(interval, timeout time.Duration) Option {
 	return fallible("Heartbeat", func(c *config) error {
 		if interval < 0 || timeout < 0 {

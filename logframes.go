@@ -22,10 +22,10 @@ type frameLog struct {
 // level, to where [Logger] says: its direction, in or out, its kind, the length of its payload, the
 // code of a close frame, and the first 128 bytes of the payload, binary ones in hexadecimal. Pings,
 // pongs and close frames that the library sends by itself are among them, and so are answers to a
-// [Heartbeat]. A message that came in fragments is one frame, unless
-// it comes in [Pieces]; those of [Response.SendReader] have a line each, and all but the last one have
-// more=true. Payloads are shown as they are, whatever
-// they hold; a credential of the handshake is not.
+// [Heartbeat]. A message that came in fragments is one frame, unless it comes in [Pieces]: those, and the
+// fragments of [Response.SendReader], which are shown compressed where that was agreed, have a line each, with
+// more=true on all but the last. Payloads are shown as they are, whatever they hold; a credential of
+// the handshake is not.
 //
 // The lines are written by the goroutines that call the hooks BatchIn and BatchOut of a
 // [ClientTrace]; a log handler that blocks holds up the stream. While its level is not

@@ -34,9 +34,9 @@ type reconnectConfig struct {
 //
 // The handler is told of the break, with [Event].Err: Cont goes on with the next connection, Halt
 // and Fail end the stream; replies go nowhere. A handler made by [Each] goes on. [OnOpen] runs on
-// each connection, in the stream's goroutine, and what it answers is sent before anything else. Receive, Frames and
-// the mailbox carry on. A Send of which nothing was written waits for the next connection, as long as its ctx
-// lets it; one that was begun fails, since it may have arrived.
+// each connection, in the stream's goroutine, and what it answers is sent before anything else. Receive,
+// Frames and the mailbox carry on. A Send of which nothing was written waits for the next connection, as
+// long as its ctx lets it; one that was begun fails, since it may have arrived.
 //
 // The [Response] of Do stays the handle for all of it; the one that a handler gets is that of the
 // connection which its frames came from.
@@ -186,9 +186,10 @@ func (s *stream) reconnect() bool {
 		s.err = s.fail("stream", s.gate.leftWith)
 		return false
 	}
-	s.link().finish(s.err)
+	old := s.link()
+	old.finish(s.err)
 	s.follows, s.decided, s.replyErr = false, false, nil
-	s.link().watch.ends(s.link(), s.err, true)
+	old.watch.ends(old, s.err, true)
 	l, err := s.gate.comeback.search(ctx, s)
 	if !s.gate.arrive(l) {
 		cancel()

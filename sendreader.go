@@ -49,14 +49,6 @@ func badMessage(code websocket.StatusCode, kind Kind, reason string) error {
 	return &ProtocolError{Code: code, Reason: fmt.Sprintf("outgoing message (%v): %s", kind, reason)}
 }
 
-// after is what sending fails with after the end of the stream.
-func (s *stream) after() error {
-	if s.err == nil {
-		return ErrClosed
-	}
-	return s.err
-}
-
 func (s *stream) sendReader(ctx context.Context, kind Kind, from io.Reader) error {
 	if err := s.link().out.Refusal(); err != nil && s.gate == nil {
 		return err

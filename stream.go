@@ -429,8 +429,9 @@ const mostFrames = 512
 func (s *stream) drain() {
 	s.borrow()
 	defer s.giveBack()
-	for !s.link().drained && !s.link().stopped {
-		frames, more, err := s.parse(s.link(), s.batch)
+	l := s.link()
+	for !l.drained && !l.stopped {
+		frames, more, err := s.parse(l, s.batch)
 		if len(frames) > 0 {
 			if err := s.dispatch(frames); err != nil {
 				s.violation(err)
