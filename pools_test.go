@@ -1,6 +1,7 @@
 package reqws_test
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/coder/websocket"
 	"github.com/matryer/is"
@@ -21,28 +23,58 @@ import (
 // exchange has one message go to a server and come back.
 type exchange func(message string) error
 
-// crossing returns an exchange over a stream that req opens.
+// crossing returns an exchange over a stream that req opens. Every second message goes in fragments.
 func crossing(t *testing.T, name string, req *reqws.Request) exchange {
 	resp, err := req.Do(t.Context())
 	is.New(t).NoErr(err)
 	t.Cleanup(func() { resp.CloseNow() })
+	return crossingBy(t, name, resp, resp.Receive)
+}
+
+// aheadCrossing is crossing for a mailbox with ReadAhead.
+func aheadCrossing(t *testing.T, name string, req *reqws.Request) exchange {
+	box := make(chan reqws.Message)
+	resp, err := req.Do(t.Context(), reqws.IntoMailbox(box), reqws.ReadAhead(1000))
+	is.New(t).NoErr(err)
+	t.Cleanup(func() { resp.CloseNow() })
+	return crossingBy(t, name+", ahead", resp, func(context.Context) ([]reqws.Frame, error) { return resp.ParseMessage(<-box) })
+}
+
+func crossingBy(t *testing.T, name string, resp *reqws.Response, receive func(context.Context) ([]reqws.Frame, error)) exchange {
+	n := 0
 	return func(message string) error {
-		if err := resp.Send(t.Context(), reqws.Text(message)); err != nil {
+		n++
+		send := func() error { return resp.Send(t.Context(), reqws.Text(message)) }
+		if n%2 == 0 {
+			send = func() error {
+				return resp.SendReader(t.Context(), reqws.KindText, iotest.HalfReader(strings.NewReader(message)))
+			}
+		}
+		if err := send(); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		frames, err := resp.Receive(t.Context())
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		got := ""
+		for more := true; more; {
+			frames, err := receive(t.Context())
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			for _, f := range frames {
+				if !more || f.Kind != reqws.KindText {
+					return fmt.Errorf("%s: %v came behind the message", name, f)
+				}
+				got, more = got+f.Text(), f.More
+			}
 		}
-		if len(frames) != 1 || frames[0].Text() != message {
-			return fmt.Errorf("%s: a message of %d bytes came back as %v", name, len(message), frames)
+		if got != message {
+			return fmt.Errorf("%s: a message of %d bytes came back as %d: %.50q", name, len(message), len(got), got)
 		}
 		return nil
 	}
 }
 
 // overCoder exchanges with coder/websocket's server, which compresses its way, too.
-func overCoder(t *testing.T, secure bool, client, server websocket.CompressionMode) exchange {
+func overCoder(t *testing.T, secure bool, client, server websocket.CompressionMode, more ...reqws.Option) exchange {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: server, CompressionThreshold: 1})
 		if err != nil {
@@ -57,7 +89,11 @@ func overCoder(t *testing.T, secure bool, client, server websocket.CompressionMo
 			}
 		}
 	}))
-	opts := []reqws.Option{reqws.Compression(client)}
+	opts := append(more, reqws.Compression(client))
+	cross := crossing
+	if len(more) > 0 && secure {
+		cross = aheadCrossing
+	}
 	if secure {
 		srv.StartTLS()
 		opts = append(opts, reqws.TLSConfig(&tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}))
@@ -66,7 +102,17 @@ func overCoder(t *testing.T, secure bool, client, server websocket.CompressionMo
 	}
 	t.Cleanup(srv.Close)
 	opts = append(opts, reqws.URL("ws"+strings.TrimPrefix(srv.URL, "http")))
-	return crossing(t, fmt.Sprint("coder, TLS ", secure, ", client ", client, ", server ", server), reqws.New(opts...))
+	return cross(t, fmt.Sprint("coder, TLS ", secure, ", client ", client, ", server ", server, ", options ", len(more)), reqws.New(opts...))
+}
+
+// joined reads a message, whose fragments it joins.
+func joined(read func() (reqwstest.Frame, error)) (reqwstest.Frame, error) {
+	f, err := read()
+	for part := f; err == nil && !part.Fin; {
+		part, err = read()
+		f.Payload = append(f.Payload, part.Payload...)
+	}
+	return f, err
 }
 
 // overScript exchanges with a scripted server that agrees to extensions, and gets window bytes of window.
@@ -78,7 +124,7 @@ func overScript(t *testing.T, extensions string, window int) exchange {
 	srv := reqwstest.NewMemory(t, reqwstest.Script(accept, reqwstest.Do(func(c *reqwstest.Conn) error {
 		z := &inflater{window: window}
 		for {
-			f, err := c.ReadFrame()
+			f, err := joined(c.ReadFrame)
 			if err != nil || f.Op != reqwstest.OpText {
 				return nil
 			}
@@ -128,7 +174,7 @@ func lanes(t *testing.T) (all []exchange) {
 		{takeover, takeover}, {noTakeover, takeover}, {takeover, noTakeover}, {none, none}, {takeover, none},
 	} {
 		for _, secure := range []bool{false, true} {
-			all = append(all, overCoder(t, secure, c.client, c.server))
+			all = append(all, overCoder(t, secure, c.client, c.server), overCoder(t, secure, c.client, c.server, reqws.Pieces(true)))
 		}
 	}
 	for bits := 8; bits <= 15; bits++ {
@@ -194,7 +240,7 @@ func TestWithGoServerStreamsShareNothing(t *testing.T) {
 		flush := http.NewResponseController(w).Flush
 		flush()
 		for z := (&inflater{window: window}); ; flush() {
-			f, err := reqwstest.Decode(r.Body)
+			f, err := joined(func() (reqwstest.Frame, error) { return reqwstest.Decode(r.Body) })
 			p := f.Payload
 			if err == nil && f.RSV&reqwstest.RSV1 != 0 {
 				p, err = z.inflate(p)
