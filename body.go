@@ -77,7 +77,7 @@ func (s *stream) serveBody() error {
 				return d.Err()
 			case d.replies():
 				return errPlainReply
-			case d.halt:
+			case d.Halts():
 				return nil
 			}
 			s.batch.reset()

@@ -17,8 +17,7 @@ func Each(f func(Frame) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
 		c := collector{b: resp.batch()}
 		for i := range in.Frames {
-			d := f(in.Frames[i])
-			if c.add(&d) {
+			if d := f(in.Frames[i]); !d.silent() && c.add(d) {
 				break
 			}
 		}
@@ -35,8 +34,7 @@ func EachWith(f func(Frame, *Response) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
 		c := collector{b: resp.batch()}
 		for i := range in.Frames {
-			d := f(in.Frames[i], resp)
-			if c.add(&d) {
+			if d := f(in.Frames[i], resp); !d.silent() && c.add(d) {
 				break
 			}
 		}
@@ -78,27 +76,24 @@ type collector struct {
 	err  error
 }
 
-// add takes in one answer, and reports whether it is the last.
-func (c *collector) add(d *Directive) (last bool) {
-	if d.one.Kind != 0 {
-		if !c.took {
-			c.borrow()
-		}
-		c.out = append(c.out, Frame{})
-		c.out[len(c.out)-1].set(&d.one)
+// add takes in one answer that is not Cont(), and reports whether it is the last.
+func (c *collector) add(d Directive) (last bool) {
+	n := len(c.out)
+	if d.more == nil && !d.Halts() && n < cap(c.out) { // one reply, and there is room: this is the usual way
+		c.out = c.out[:n+1]
+		d.first(&c.out[n])
+		return Kind(d.head) == KindClose
 	}
-	if d.more != nil {
-		if !c.took {
-			c.borrow()
-		}
-		c.out = append(c.out, d.more.frames...)
-		c.err = d.more.err
+	return c.addAny(d)
+}
+
+func (c *collector) addAny(d Directive) (last bool) {
+	if d.replies() && !c.took {
+		c.borrow()
 	}
-	if d.halt || d.one.Kind == KindClose || d.more != nil {
-		c.halt = d.halt
-		return d.ends()
-	}
-	return false
+	c.out = d.appendTo(c.out)
+	c.halt, c.err = d.Halts(), d.Err()
+	return d.ends()
 }
 
 func (c *collector) borrow() {
@@ -111,15 +106,18 @@ func (c *collector) borrow() {
 
 // directive is what all came to.
 func (c *collector) directive() Directive {
-	if !c.took {
-		return Directive{halt: c.halt}
+	var d Directive
+	if c.halt {
+		d.head = haltBit
 	}
-	var m *more
+	if !c.took && c.err == nil {
+		return d
+	}
 	if c.b != nil && c.b.kept.frames == nil && c.b.kept.err == nil {
-		m = &c.b.kept // which another directive of the same batch does not have yet
+		d.more = &c.b.kept // which another directive of the same batch does not have yet
 	} else {
-		m = new(more)
+		d.more = new(more)
 	}
-	m.frames, m.err = c.out, c.err
-	return Directive{halt: c.halt, more: m}
+	d.more.frames, d.more.err = c.out, c.err
+	return d
 }

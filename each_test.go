@@ -18,6 +18,8 @@ import (
 // A directive tells a test what it holds.
 func TestDirectives(t *testing.T) {
 	a, b, bye := reqws.Text("a"), reqws.Binary("b"), reqws.Close(4000, "x")
+	piece, empty := reqws.Frame{Kind: reqws.KindText, More: true, Data: []byte("p")}, reqws.Binary([]byte{})
+	far, below := reqws.Close(1<<40, ""), reqws.Close(-1, "")
 	oops := errors.New("oops")
 	for _, tc := range []struct {
 		d       reqws.Directive
@@ -31,6 +33,11 @@ func TestDirectives(t *testing.T) {
 		{reqws.Cont(a), []reqws.Frame{a}, false, nil, `cont(text "a")`},
 		{reqws.Cont(a, b), []reqws.Frame{a, b}, false, nil, `cont(text "a", binary "b")`},
 		{reqws.Cont(reqws.Frame{}, b), []reqws.Frame{{}, b}, false, nil, `cont(invalid, binary "b")`},
+		{reqws.Cont(piece), []reqws.Frame{piece}, false, nil, `cont(text piece "p")`},
+		{reqws.Cont(empty), []reqws.Frame{empty}, false, nil, "cont(binary)"},
+		{reqws.Cont(bye, a), []reqws.Frame{bye, a}, false, nil, `cont(close 4000 "x", text "a")`},
+		{reqws.Cont(far), []reqws.Frame{far}, false, nil, "cont(close 1099511627776)"},
+		{reqws.Halt(below), []reqws.Frame{below}, true, nil, "halt(close -1)"},
 		{reqws.Halt(), nil, true, nil, "halt()"},
 		{reqws.Halt(a, bye), []reqws.Frame{a, bye}, true, nil, `halt(text "a", close 4000 "x")`},
 		{reqws.Fail(oops), nil, true, oops, "fail(oops)"},
@@ -254,36 +261,4 @@ func TestSendJSON(t *testing.T) {
 	is.True(ok)
 	is.Equal(code, websocket.StatusNormalClosure)
 	is.True(resp.SendJSON(context.Background(), 1) != nil)
-}
-
-// What Each costs a frame, beside a loop over the batch.
-func BenchmarkEach(b *testing.B) {
-	frames := make([]reqws.Frame, 512)
-	for i := range frames {
-		frames[i] = reqws.Text("sixteen bytes ..")
-	}
-	for _, bm := range []struct {
-		name    string
-		handler reqws.Handler
-	}{
-		{"batch", func(in reqws.Event, _ *reqws.Response) reqws.Directive {
-			n := 0
-			for _, f := range in.Frames {
-				n += len(f.Data)
-			}
-			if n == 0 {
-				return reqws.Halt()
-			}
-			return reqws.Cont()
-		}},
-		{"Each", reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })},
-		{"EachWith", reqws.EachWith(func(reqws.Frame, *reqws.Response) reqws.Directive { return reqws.Cont() })},
-	} {
-		b.Run(bm.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for n := 0; n < b.N; n += len(frames) {
-				bm.handler(reqws.Event{Frames: frames}, nil)
-			}
-		})
-	}
 }

@@ -116,7 +116,7 @@ func (s *stream) tell() {
 		return
 	}
 	d := s.call(Event{Err: s.err})
-	if d.halt {
+	if d.Halts() {
 		s.stays()
 	}
 	if err := d.Err(); err != nil {

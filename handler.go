@@ -170,11 +170,22 @@ type Handler func(in Event, resp *Response) Directive
 // Directive is a handler's answer, made by [Cont], [Halt] and [Fail]. The zero value is
 // Cont().
 type Directive struct {
-	// Seven words, so that it is returned in registers.
-	halt bool
-	one  Frame // the first reply, held here so that a single one needs no allocation; none if its Kind is 0
+	// Four words, which the compiler keeps in registers: with one more each answer would be
+	// written to the stack and copied there. The first reply is held in them, so that a single
+	// one needs no allocation; there is none where head has no Kind.
+	head uint64 // the first reply's Kind, and the bits below; above codeShift its Code
+	data *byte
+	size int
 	more *more
 }
+
+// In a Directive's head.
+const (
+	kindBits  = 0xff
+	moreBit   = 1 << 8 // the first reply's More
+	haltBit   = 1 << 9
+	codeShift = 32
+)
 
 // more is what few directives have.
 type more struct {
@@ -183,7 +194,12 @@ type more struct {
 }
 
 // Cont goes on, after replies have been sent in order and in one write.
-func Cont(replies ...Frame) Directive { return directive(false, replies) }
+func Cont(replies ...Frame) Directive {
+	if len(replies) == 0 {
+		return Directive{} // known where Cont is called, for the compiler to make nothing of it
+	}
+	return directive(false, replies)
+}
 
 // Halt ends the stream: replies are sent, then a close frame with code 1000
 // unless they hold one, then the peer's close is waited for up to [CloseTimeout]. The handler
@@ -208,22 +224,41 @@ func Fail(err error, replies ...Frame) Directive {
 // errFailed is what Fail(nil) fails with.
 var errFailed = errors.New("the handler failed without an error")
 
-// set is *f = *g, field by field. The compiler copies a Frame in words of 16 bytes,
-// which stall on one that was just written in words of 8, as one in registers is: some 10 ns
-// for each reply.
-func (f *Frame) set(g *Frame) { f.Kind, f.More, f.Data, f.Code = g.Kind, g.More, g.Data, g.Code }
-
 func directive(halt bool, replies []Frame) Directive {
-	d := Directive{halt: halt}
-	if len(replies) > 0 && replies[0].Kind != 0 {
-		d.one.set(&replies[0])
+	var d Directive
+	if halt {
+		d.head = haltBit
+	}
+	if len(replies) == 0 {
+		return d
+	}
+	// A Code that does not fit is an error of the user's, and takes the longer way there.
+	if f := &replies[0]; f.Kind != 0 && uint64(f.Code)>>32 == 0 {
+		d.head |= uint64(f.Kind) | uint64(f.Code)<<codeShift
+		if f.More {
+			d.head |= moreBit
+		}
+		d.data, d.size = unsafe.SliceData(f.Data), len(f.Data)
+		if len(replies) == 1 {
+			return d
+		}
 		replies = replies[1:]
 	}
-	if len(replies) > 0 {
-		// A copy, so that the variadic slice can stay on the caller's stack.
-		d.more = &more{frames: append(make([]Frame, 0, len(replies)), replies...)}
-	}
+	// A copy, so that the variadic slice can stay on the caller's stack.
+	d.more = &more{frames: append(make([]Frame, 0, len(replies)), replies...)}
 	return d
+}
+
+// first says whether there is a first reply in d itself, and writes it to f, field by field: a
+// Frame that was put together elsewhere would be copied in words of 16 bytes, which stall on one
+// that was just written in words of 8.
+func (d Directive) first(f *Frame) bool {
+	if d.head&kindBits == 0 {
+		return false
+	}
+	f.Kind, f.More = Kind(d.head), d.head&moreBit != 0
+	f.Data, f.Code = unsafe.Slice(d.data, d.size), websocket.StatusCode(d.head>>codeShift)
+	return true
 }
 
 // Replies returns the frames that the directive sends, for tests of a handler. They do not
@@ -231,7 +266,7 @@ func directive(halt bool, replies []Frame) Directive {
 func (d Directive) Replies() []Frame { return d.appendTo(nil) }
 
 // Halts reports whether the directive is one of [Halt] or [Fail].
-func (d Directive) Halts() bool { return d.halt }
+func (d Directive) Halts() bool { return d.head&haltBit != 0 }
 
 // Err returns the error of [Fail], nil for the others.
 func (d Directive) Err() error {
@@ -244,7 +279,7 @@ func (d Directive) Err() error {
 // String describes the directive for people.
 func (d Directive) String() string {
 	name, parts := "cont", []string(nil)
-	if d.halt {
+	if d.Halts() {
 		name = "halt"
 	}
 	if err := d.Err(); err != nil {
@@ -257,7 +292,7 @@ func (d Directive) String() string {
 }
 
 // rest returns the replies behind the first.
-func (d *Directive) rest() []Frame {
+func (d Directive) rest() []Frame {
 	if d.more == nil {
 		return nil
 	}
@@ -265,22 +300,26 @@ func (d *Directive) rest() []Frame {
 }
 
 // appendTo appends the directive's replies to dst.
-func (d *Directive) appendTo(dst []Frame) []Frame {
-	if d.one.Kind != 0 {
-		dst = append(dst, d.one)
+func (d Directive) appendTo(dst []Frame) []Frame {
+	if d.head&kindBits != 0 {
+		dst = append(dst, Frame{})
+		d.first(&dst[len(dst)-1])
 	}
 	return append(dst, d.rest()...)
 }
 
+// silent reports whether d is Cont().
+func (d Directive) silent() bool { return d.head == 0 && d.more == nil }
+
 // replies reports whether there are any.
-func (d *Directive) replies() bool { return d.one.Kind != 0 || len(d.rest()) > 0 }
+func (d Directive) replies() bool { return d.head&kindBits != 0 || len(d.rest()) > 0 }
 
 // ends reports whether nothing may follow: d halts, or its last reply is a close
 // frame.
-func (d *Directive) ends() bool {
-	last := d.one.Kind
+func (d Directive) ends() bool {
+	last := Kind(d.head)
 	if rest := d.rest(); len(rest) > 0 {
 		last = rest[len(rest)-1].Kind
 	}
-	return d.halt || last == KindClose
+	return d.Halts() || last == KindClose
 }

@@ -61,7 +61,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 	}
 	boxes := [2]chan Message{make(chan Message), make(chan Message)}
 	loggers := [2]*slog.Logger{slog.New(slog.DiscardHandler), slog.New(slog.DiscardHandler)}
-	halts := func(d Directive) bool { return d.halt }
+	halts := func(d Directive) bool { return d.Halts() }
 	header := func(names ...string) func(*config) any {
 		return func(c *config) any {
 			var all []string

@@ -273,10 +273,7 @@ func (b *backlog) add(frames []Frame, most int) int {
 		b.size += size
 		from := len(b.data)
 		b.data = append(b.data, f.Data...)
-		b.frames = append(b.frames, Frame{})
-		kept := &b.frames[len(b.frames)-1]
-		kept.set(f)
-		kept.Data = b.data[from:]
+		b.frames = append(b.frames, Frame{Kind: f.Kind, More: f.More, Data: b.data[from:], Code: f.Code})
 	}
 	return len(frames)
 }

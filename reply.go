@@ -67,8 +67,8 @@ func (b *batch) pongs(l *link) {
 // reply sends what a handler answered, in one write: pongs for the pings that it
 // left unanswered, its replies, and a close frame where it halts or the peer closed. Its error is
 // a reply that cannot be sent; one that could not be written is noted.
-func (s *stream) reply(d *Directive, peer *Frame) error {
-	if !d.halt && peer == nil && !d.replies() {
+func (s *stream) reply(d Directive, peer *Frame) error {
+	if !d.Halts() && peer == nil && !d.replies() {
 		s.batch.pongs(s.link())
 		s.batch.reset()
 		return nil
@@ -76,7 +76,7 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	b := s.batch
 	pongs := len(b.out)
 	out := d.rest()
-	if pongs > 0 || d.one.Kind != 0 {
+	if pongs > 0 || d.head&kindBits != 0 {
 		b.out = d.appendTo(b.out)
 		out = b.out
 	}
@@ -92,7 +92,7 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	case closes:
 	case peer != nil && d.Err() == nil:
 		out, closes = append(out, Frame{Kind: KindClose, Code: peer.Code}), true
-	case d.halt:
+	case d.Halts():
 		out, closes = append(out, Close(d.closeCode(), "")), true
 	}
 	var err error
@@ -101,12 +101,12 @@ func (s *stream) reply(d *Directive, peer *Frame) error {
 	}
 	clear(out) // what is the user's is not to be kept alive
 	b.reset()
-	s.replied(err, replies, d.halt, closes, peer != nil)
+	s.replied(err, replies, d.Halts(), closes, peer != nil)
 	return nil
 }
 
 // closeCode is what a directive that halts closes with.
-func (d *Directive) closeCode() websocket.StatusCode {
+func (d Directive) closeCode() websocket.StatusCode {
 	if d.Err() != nil {
 		return websocket.StatusInternalError
 	}

@@ -327,7 +327,7 @@ func (s *stream) start(onOpen func(*Response) Directive) error {
 	defer s.giveBack()
 	d := s.callOnOpen(onOpen)
 	ok = true
-	if err := s.reply(&d, nil); err != nil {
+	if err := s.reply(d, nil); err != nil {
 		code, err := explainViolation(err)
 		s.decided, s.err = true, s.fail("open", err)
 		s.link().closeWith(code, err)
@@ -502,7 +502,7 @@ func (s *stream) dispatch(frames []Frame) error {
 	if peer != nil {
 		l.arm(l.endTime()) // whatever holds up the answer
 	}
-	if err := s.reply(&d, peer); err != nil {
+	if err := s.reply(d, peer); err != nil {
 		return err
 	}
 	if peer != nil {
