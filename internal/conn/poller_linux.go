@@ -24,6 +24,8 @@ type poller struct {
 	shared  int                // of those parked
 	file    *os.File           // the epoll set, as the runtime's poller sees it; nil without members
 	set     int
+	jobs    chan *Waiter // to workers that have nothing to do; closed without members
+	spare   int          // of those
 }
 
 var thePoller = poller{parked: make(map[uint64]*Waiter)}
@@ -110,7 +112,7 @@ func (p *poller) open() bool {
 		_ = file.Close()
 		return false
 	}
-	p.file, p.set = file, set
+	p.file, p.set, p.jobs = file, set, make(chan *Waiter)
 	go p.serve(file)
 	return true
 }
@@ -125,6 +127,7 @@ func (p *poller) leave(w *Waiter) {
 	if p.members--; p.members == 0 {
 		_ = p.file.Close() // ends serve
 		p.file = nil
+		close(p.jobs) // ends the workers
 	}
 }
 
@@ -135,24 +138,30 @@ func (p *poller) serve(set *os.File) {
 		return
 	}
 	events := make([]syscall.EpollEvent, 128)
-	for {
-		var n int
-		err := rc.Read(func(fd uintptr) bool {
-			n, _ = syscall.EpollWait(int(fd), events, 0)
-			return n > 0
-		})
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			p.look()
-			continue
+	look := func(fd uintptr) bool {
+		for {
+			n, _ := syscall.EpollWait(int(fd), events, 0)
+			p.wake(events[:max(n, 0)])
+			if n < len(events) {
+				return false // for Read to wait, which has looked after it asked to be told
+			}
 		}
-		if err != nil {
+	}
+	for {
+		switch err := rc.Read(look); {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			p.look()
+		default:
 			return // closed
 		}
-		p.mu.Lock()
-		for _, ev := range events[:n] {
-			p.take(ticketOf(ev))
-		}
-		p.mu.Unlock()
+	}
+}
+
+func (p *poller) wake(events []syscall.EpollEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, ev := range events {
+		p.take(ticketOf(ev))
 	}
 }
 
@@ -166,7 +175,37 @@ func (p *poller) take(ticket uint64) {
 	if w.Shared {
 		p.shared--
 	}
-	go w.Wake()
+	select {
+	case p.jobs <- w:
+	default:
+		go p.work(w)
+	}
+}
+
+// mostSpare is how many goroutines wait for something to do. Their stacks have grown to what
+// waking takes: to grow a new one costs more than what most messages do.
+const mostSpare = 16
+
+func (p *poller) work(w *Waiter) {
+	for ; w != nil; w = p.job() {
+		w.Wake()
+	}
+}
+
+// job waits for one, or returns nil where enough others do.
+func (p *poller) job() (w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.members == 0 || p.spare == mostSpare {
+		return nil
+	}
+	p.spare++
+	jobs := p.jobs
+	p.mu.Unlock()
+	w = <-jobs
+	p.mu.Lock()
+	p.spare--
+	return w
 }
 
 func (p *poller) interrupt(w *Waiter) {

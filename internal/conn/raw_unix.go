@@ -21,6 +21,7 @@ type Raw struct {
 	in      *wire.Reader
 	n       int
 	err     error
+	empty   bool // the last read took all that there was
 	readNow func(fd uintptr) bool
 
 	out      []byte
@@ -52,6 +53,12 @@ func rawOf(conn net.Conn) *Raw {
 }
 
 func (r *Raw) Fill(in *wire.Reader) (int, error) {
+	if r.NoWait && r.empty {
+		// The poller looks before it waits: it saves a read that would most likely say the same.
+		r.empty = false
+		in.Idle()
+		return 0, ErrNothingYet
+	}
 	r.in, r.n, r.err = in, 0, nil
 	err := r.RawConn.Read(r.readNow)
 	if err == nil {
@@ -62,7 +69,9 @@ func (r *Raw) Fill(in *wire.Reader) (int, error) {
 
 // readFD is called once at first, and again whenever the socket may have bytes.
 func (r *Raw) readFD(fd uintptr) bool {
-	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), r.in.Space())
+	space := r.in.Space()
+	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), space)
+	r.empty = r.err == nil && 0 < r.n && r.n < len(space)
 	switch {
 	case r.err == syscall.EAGAIN:
 		r.in.Idle()
