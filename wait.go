@@ -31,11 +31,14 @@ const (
 	idleGap = time.Second
 )
 
-// park has the poller call wake when there is something to read. It reports false where the
-// loop has to wait by itself.
-func (l *link) park() bool {
+// park has the poller call wake when there is something to read. If that is so already it reports
+// ready, else neither where the loop has to wait by itself.
+func (l *link) park() (parked, ready bool) {
 	raw, ok := l.src.(*conn.Raw)
-	return ok && conn.Park(raw.RawConn, &l.waiter)
+	if !ok {
+		return false, false
+	}
+	return conn.Park(raw.RawConn, &l.waiter)
 }
 
 // parkAtOnce parks a link whose loop, which is wake, has not run yet. It reports false where that
@@ -45,7 +48,11 @@ func (l *link) parkAtOnce(wake func()) bool {
 		return false
 	}
 	l.listens()
-	return !l.in.Partial() && l.park()
+	if l.in.Partial() {
+		return false
+	}
+	parked, _ := l.park()
+	return parked
 }
 
 // mayPark lets a link park whose loop runs in the background. It reports false where it cannot.
@@ -54,7 +61,7 @@ func (l *link) mayPark(wake func()) bool {
 	if !ok || alarm.InBubble() {
 		return false
 	}
-	l.parks, raw.NoWait = true, true
+	l.parks, raw.NoWait, raw.Waiter = true, true, &l.waiter
 	l.waiter.Wake = wake
 	return true
 }
@@ -77,6 +84,7 @@ func (l *link) setBusy(busy bool) {
 	l.src.(*conn.Raw).NoWait = !busy
 	var until time.Time
 	if busy {
+		conn.Disarm(&l.waiter) // or each message would wake the poller, too
 		until = time.Now().Add(idleGap)
 	}
 	l.readUntil(until)
@@ -97,11 +105,11 @@ func (l *link) idle(err error) (parked, again bool) {
 	default:
 		return false, false
 	}
-	if l.park() {
-		return true, false
+	parked, ready := l.park()
+	if !parked && !ready {
+		l.stayAwake()
 	}
-	l.stayAwake()
-	return false, true
+	return parked, !parked
 }
 
 // holdAwake lets reads wait, whatever the loop's own would do, until resume.
@@ -120,6 +128,7 @@ func (l *link) stayAwake() {
 	if l.parks {
 		l.parks, l.busy = false, false
 		l.src.(*conn.Raw).NoWait = false
+		conn.Disarm(&l.waiter)
 		l.readUntil(time.Time{})
 	}
 }

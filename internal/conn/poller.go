@@ -10,7 +10,10 @@ package conn
 //
 //   - Park gives it to the poller. After Park has returned true, the goroutine touches it no more:
 //     Wake may be running already.
-//   - Whoever takes it out of the poller, with the poller's lock held, starts Wake in a goroutine.
+//   - The socket stays in the set, which tells once of each thing that comes. What it tells while nobody
+//     is parked is kept for the next Park, which reports that there is something to read instead. So who parks
+//     has read all that there was when it was last told.
+//   - Whoever takes it out of the poller, with the poller's lock held, has a goroutine run Wake.
 //     It is taken out once, so there is one goroutine.
 //   - A parked Waiter is known by a ticket that is never used again, not by the number of its
 //     descriptor, which the system hands out again as soon as one is closed. An event whose ticket

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -11,14 +12,23 @@ import (
 // waiterState is the poller's part of a Waiter, guarded by its mu.
 type waiterState struct {
 	rc          syscall.RawConn
-	ticket      uint64 // under which it is parked, or was last
+	ticket      uint64 // under which it is in the set, or was last
 	member      bool
+	armed       bool // it is in the set
+	parked      bool
+	missed      bool // something came while it was not parked
 	interrupted bool
+	ended       atomic.Bool
 }
+
+// Ended reports whether the peer is known to have ended the connection: no event tells of that
+// again.
+func (w *Waiter) Ended() bool { return w.ended.Load() }
 
 type poller struct {
 	mu      sync.Mutex
-	parked  map[uint64]*Waiter // by ticket
+	armed   map[uint64]*Waiter // by ticket
+	parked  int                // of them
 	last    uint64             // the last ticket given out
 	members int                // waiters that have been parked here, and have not left
 	shared  int                // of those parked
@@ -28,14 +38,18 @@ type poller struct {
 	spare   int          // of those
 }
 
-var thePoller = poller{parked: make(map[uint64]*Waiter)}
+var thePoller = poller{armed: make(map[uint64]*Waiter)}
 
 // lookGap is how often sockets are looked at that others may close.
 const lookGap = time.Second
 
-// Park gives w to the poller, until rc has something to read or is at its end. It reports false
-// where that cannot be: w was interrupted, or rc is closed or cannot be polled.
-func Park(rc syscall.RawConn, w *Waiter) bool { return thePoller.park(rc, w) }
+// Park gives w to the poller, until rc has something new to read or is at its end. Otherwise it
+// reports whether there may be something to read already: where there is not it cannot park, since w was
+// interrupted, or rc is closed or cannot be polled.
+func Park(rc syscall.RawConn, w *Waiter) (parked, ready bool) { return thePoller.park(rc, w) }
+
+// Disarm has the poller watch the socket of w, which is not parked, no more until it is parked again.
+func Disarm(w *Waiter) { thePoller.disarm(w) }
 
 // Interrupt wakes w if it is parked, and keeps it from being parked again.
 func Interrupt(w *Waiter) { thePoller.interrupt(w) }
@@ -47,41 +61,66 @@ func Leave(w *Waiter) { thePoller.leave(w) }
 func Parked() int {
 	thePoller.mu.Lock()
 	defer thePoller.mu.Unlock()
-	return len(thePoller.parked)
+	return thePoller.parked
 }
 
-func (p *poller) park(rc syscall.RawConn, w *Waiter) bool {
+func (p *poller) park(rc syscall.RawConn, w *Waiter) (parked, ready bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w.interrupted || !p.enter(w) {
-		return false
+	switch {
+	case w.interrupted || !p.enter(w) || !p.arm(rc, w):
+		return false, false
+	case w.missed:
+		w.missed = false
+		return false, true
 	}
-	p.last++
-	w.rc, w.ticket = rc, p.last
-	var armed error
-	// Within Control the socket cannot be closed.
-	err := rc.Control(func(fd uintptr) { armed = p.arm(int(fd), p.last) })
-	if err != nil || armed != nil {
-		return false
-	}
-	p.parked[p.last] = w
+	w.parked = true
+	p.parked++
 	if w.Shared {
 		p.share()
 	}
+	return true, false
+}
+
+// arm has the set tell when the socket of w gets something to read, or comes to its end: each time,
+// and first of what is there already. mu is held.
+func (p *poller) arm(rc syscall.RawConn, w *Waiter) bool {
+	if w.armed {
+		return true
+	}
+	p.last++
+	ev := syscall.EpollEvent{
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | edgeTriggered,
+		Fd:     int32(p.last), Pad: int32(p.last >> 32),
+	}
+	var armed error
+	// Within Control the socket cannot be closed.
+	err := rc.Control(func(fd uintptr) { armed = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_ADD, int(fd), &ev) })
+	if err != nil || armed != nil {
+		return false
+	}
+	w.rc, w.ticket, w.armed, w.missed = rc, p.last, true, false
+	p.armed[p.last] = w
 	return true
 }
 
-// arm asks for one event, when the socket has something to read or is at its end.
-func (p *poller) arm(fd int, ticket uint64) error {
-	ev := syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT,
-		Fd:     int32(ticket), Pad: int32(ticket >> 32),
+// edgeTriggered is EPOLLET, which package syscall has with the wrong sign.
+const edgeTriggered = 1 << 31
+
+func (p *poller) disarm(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !w.armed {
+		return
 	}
-	err := syscall.EpollCtl(p.set, syscall.EPOLL_CTL_MOD, fd, &ev)
-	if err == syscall.ENOENT {
-		err = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_ADD, fd, &ev)
-	}
-	return err
+	p.forget(w)
+	_ = w.rc.Control(func(fd uintptr) { _ = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_DEL, int(fd), &syscall.EpollEvent{}) })
+}
+
+// forget ignores the events of w from now on. mu is held.
+func (p *poller) forget(w *Waiter) {
+	w.armed = false
+	delete(p.armed, w.ticket)
 }
 
 func ticketOf(ev syscall.EpollEvent) uint64 {
@@ -118,17 +157,26 @@ func (p *poller) open() bool {
 }
 
 func (p *poller) leave(w *Waiter) {
+	if set := p.drop(w); set != nil {
+		_ = set.Close() // ends serve; it waits for what that is doing, which takes the lock
+	}
+}
+
+// drop lets go of w, and of the set where it was the last member.
+func (p *poller) drop(w *Waiter) (set *os.File) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !w.member {
-		return
+		return nil
 	}
 	w.member = false
-	if p.members--; p.members == 0 {
-		_ = p.file.Close() // ends serve
-		p.file = nil
-		close(p.jobs) // ends the workers
+	p.forget(w)
+	if p.members--; p.members > 0 {
+		return nil
 	}
+	set, p.file = p.file, nil
+	close(p.jobs) // ends the workers
+	return set
 }
 
 // serve wakes those whose sockets have something to read.
@@ -161,17 +209,28 @@ func (p *poller) wake(events []syscall.EpollEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, ev := range events {
-		p.take(ticketOf(ev))
+		p.tell(ticketOf(ev), ev.Events)
 	}
 }
 
-// take gives the one that is parked under ticket a goroutine. mu is held.
-func (p *poller) take(ticket uint64) {
-	w := p.parked[ticket]
+// tell has the one whose ticket it is know of an event. mu is held.
+func (p *poller) tell(ticket uint64, events uint32) {
+	w := p.armed[ticket]
 	if w == nil {
 		return
 	}
-	delete(p.parked, ticket)
+	if events&^syscall.EPOLLIN != 0 {
+		w.ended.Store(true)
+	}
+	if w.missed = !w.parked; w.parked {
+		p.take(w)
+	}
+}
+
+// take gives one that is parked a goroutine. mu is held.
+func (p *poller) take(w *Waiter) {
+	w.parked = false
+	p.parked--
 	if w.Shared {
 		p.shared--
 	}
@@ -212,8 +271,8 @@ func (p *poller) interrupt(w *Waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.interrupted = true
-	if p.parked[w.ticket] == w {
-		p.take(w.ticket)
+	if w.parked {
+		p.take(w)
 	}
 }
 
@@ -236,9 +295,9 @@ func (p *poller) look() {
 		next = time.Now().Add(lookGap)
 	}
 	_ = p.file.SetReadDeadline(next)
-	for ticket, w := range p.parked {
-		if w.Shared && w.rc.Control(func(uintptr) {}) != nil {
-			p.take(ticket)
+	for _, w := range p.armed {
+		if w.Shared && w.parked && w.rc.Control(func(uintptr) {}) != nil {
+			p.take(w)
 		}
 	}
 }

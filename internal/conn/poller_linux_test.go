@@ -39,8 +39,14 @@ func sockets(t *testing.T) (rc syscall.RawConn, near, far net.Conn) {
 func waiter(t *testing.T) (*Waiter, chan struct{}) {
 	woken := make(chan struct{}, 10)
 	w := &Waiter{Wake: func() { woken <- struct{}{} }}
-	t.Cleanup(func() { Leave(w) })
+	t.Cleanup(func() { Interrupt(w); Leave(w) })
 	return w, woken
+}
+
+// parks reports whether Park took w.
+func parks(rc syscall.RawConn, w *Waiter) bool {
+	parked, _ := Park(rc, w)
+	return parked
 }
 
 func say(t *testing.T, to net.Conn) {
@@ -57,16 +63,71 @@ func TestAParkedWaiterIsWokenOnce(t *testing.T) {
 	rc, near, far := sockets(t)
 	w, woken := waiter(t)
 	for range 100 {
-		is.True(Park(rc, w))
+		is.True(parks(rc, w))
 		is.Equal(Parked(), 1)
 		say(t, far)
 		<-woken
 		is.Equal(Parked(), 0)
-		say(t, far)
-		_, err := io.ReadFull(near, make([]byte, 2))
+		_, err := io.ReadFull(near, make([]byte, 1))
 		is.NoErr(err)
-		is.Equal(len(woken), 0) // nobody was parked the second time
+		is.Equal(len(woken), 0)
 	}
+}
+
+// What comes while nobody is parked is kept for the next Park.
+func TestParkHearsOfWhatItMissed(t *testing.T) {
+	is := is.New(t)
+	rc, near, far := sockets(t)
+	w, woken := waiter(t)
+	is.True(parks(rc, w))
+	say(t, far)
+	<-woken
+	_, err := io.ReadFull(near, make([]byte, 1))
+	is.NoErr(err)
+	say(t, far)
+	for missed := false; !missed; runtime.Gosched() {
+		thePoller.mu.Lock()
+		missed = w.missed
+		thePoller.mu.Unlock()
+	}
+	parked, ready := Park(rc, w)
+	is.Equal([]bool{parked, ready}, []bool{false, true})
+	is.Equal(Parked(), 0)
+	is.True(parks(rc, w)) // it was told once
+	is.Equal(len(woken), 0)
+}
+
+// A Waiter that was disarmed hears of nothing until the next Park, and then of what is there.
+func TestDisarm(t *testing.T) {
+	is := is.New(t)
+	rc, near, far := sockets(t)
+	w, woken := waiter(t)
+	is.True(parks(rc, w))
+	say(t, far)
+	<-woken
+	Disarm(w)
+	Disarm(w) // again means nothing
+	_, err := io.ReadFull(near, make([]byte, 1))
+	is.NoErr(err)
+	say(t, far)
+	is.True(parks(rc, w))
+	<-woken
+}
+
+// That the peer has ended the connection is known from the event that tells so.
+func TestEnded(t *testing.T) {
+	is := is.New(t)
+	rc, _, far := sockets(t)
+	w, woken := waiter(t)
+	is.True(parks(rc, w))
+	say(t, far)
+	<-woken
+	is.True(!w.Ended())
+	is.NoErr(far.(*net.TCPConn).CloseWrite())
+	if parks(rc, w) {
+		<-woken
+	}
+	is.True(w.Ended())
 }
 
 // What was there before Park, and the end of the connection, wake as well.
@@ -81,7 +142,7 @@ func TestParkFindsWhatIsThere(t *testing.T) {
 			rc, _, far := sockets(t)
 			before(t, far)
 			w, woken := waiter(t)
-			is.True(Park(rc, w))
+			is.True(parks(rc, w))
 			<-woken
 		})
 	}
@@ -92,7 +153,7 @@ func TestInterrupt(t *testing.T) {
 	is := is.New(t)
 	rc, near, _ := sockets(t)
 	w, woken := waiter(t)
-	is.True(Park(rc, w))
+	is.True(parks(rc, w))
 	is.NoErr(near.Close())
 	Interrupt(w)
 	<-woken
@@ -102,8 +163,8 @@ func TestInterrupt(t *testing.T) {
 	rc, _, _ = sockets(t)
 	w, _ = waiter(t)
 	Interrupt(w)
-	is.True(!Park(rc, w)) // and never again
-	is.True(!Park(rc, w))
+	is.True(!parks(rc, w)) // and never again
+	is.True(!parks(rc, w))
 	is.Equal(Parked(), 0)
 }
 
@@ -115,7 +176,7 @@ func TestParkMeetsInterrupt(t *testing.T) {
 		w := &Waiter{Wake: func() { close(woken) }}
 		var wg sync.WaitGroup
 		parked := false
-		wg.Go(func() { parked = Park(rc, w) })
+		wg.Go(func() { parked = parks(rc, w) })
 		wg.Go(func() { Interrupt(w) })
 		wg.Wait()
 		if parked {
@@ -131,7 +192,7 @@ func TestParkOnAClosedSocket(t *testing.T) {
 	rc, near, _ := sockets(t)
 	is.NoErr(near.Close())
 	w, _ := waiter(t)
-	is.True(!Park(rc, w))
+	is.True(!parks(rc, w))
 }
 
 // An event for a ticket that is no longer parked is for nobody, though the descriptor it came
@@ -140,7 +201,7 @@ func TestEventsOfThePast(t *testing.T) {
 	is := is.New(t)
 	rc, near, _ := sockets(t)
 	old, wokenOld := waiter(t)
-	is.True(Park(rc, old))
+	is.True(parks(rc, old))
 	past := old.ticket
 	is.NoErr(near.Close())
 	Interrupt(old)
@@ -148,9 +209,9 @@ func TestEventsOfThePast(t *testing.T) {
 
 	rc, _, far := sockets(t)
 	w, woken := waiter(t)
-	is.True(Park(rc, w))
+	is.True(parks(rc, w))
 	thePoller.mu.Lock()
-	thePoller.take(past)
+	thePoller.tell(past, syscall.EPOLLIN)
 	thePoller.mu.Unlock()
 	is.Equal(len(woken)+len(wokenOld), 0)
 	say(t, far)
@@ -163,7 +224,7 @@ func TestASharedSocketThatOthersClose(t *testing.T) {
 	rc, near, _ := sockets(t)
 	w, woken := waiter(t)
 	w.Shared = true
-	is.True(Park(rc, w))
+	is.True(parks(rc, w))
 	thePoller.look()
 	is.Equal(len(woken), 0)
 	is.NoErr(near.Close())
@@ -181,7 +242,7 @@ func TestThePollerCallsNobody(t *testing.T) {
 	w := &Waiter{Wake: func() { mu.Lock(); defer mu.Unlock(); woken <- struct{}{} }}
 	defer func() { Leave(w) }()
 	mu.Lock()
-	is.True(Park(rc, w))
+	is.True(parks(rc, w))
 	say(t, far)
 	for Parked() > 0 {
 		runtime.Gosched()
@@ -199,7 +260,7 @@ func TestThePollerEnds(t *testing.T) {
 	rc, _, far := sockets(t)
 	woken := make(chan struct{}, 1)
 	w := &Waiter{Wake: func() { woken <- struct{}{} }}
-	is.True(Park(rc, w))
+	is.True(parks(rc, w))
 	say(t, far)
 	<-woken
 	Leave(w)

@@ -8,8 +8,14 @@ import "syscall"
 
 type waiterState struct{}
 
+// Ended reports false.
+func (*Waiter) Ended() bool { return false }
+
 // Park reports false: there is no poller.
-func Park(syscall.RawConn, *Waiter) bool { return false }
+func Park(syscall.RawConn, *Waiter) (parked, ready bool) { return false, false }
+
+// Disarm does nothing.
+func Disarm(*Waiter) {}
 
 // Interrupt does nothing.
 func Interrupt(*Waiter) {}

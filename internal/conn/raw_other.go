@@ -13,6 +13,7 @@ import (
 type Raw struct {
 	RawConn syscall.RawConn
 	NoWait  bool
+	Waiter  *Waiter
 }
 
 func rawOf(net.Conn) *Raw { return nil }

@@ -16,7 +16,8 @@ import (
 // once need no deadline.
 type Raw struct {
 	RawConn syscall.RawConn
-	NoWait  bool // Fill returns ErrNothingYet rather than wait
+	NoWait  bool    // Fill returns ErrNothingYet rather than wait,
+	Waiter  *Waiter // which is to be parked then
 
 	in      *wire.Reader
 	n       int
@@ -53,8 +54,9 @@ func rawOf(conn net.Conn) *Raw {
 }
 
 func (r *Raw) Fill(in *wire.Reader) (int, error) {
-	if r.NoWait && r.empty {
-		// The poller looks before it waits: it saves a read that would most likely say the same.
+	if r.NoWait && r.empty && !r.Waiter.Ended() {
+		// Of what has come meanwhile the poller tells. That saves a read which would most likely say
+		// the same.
 		r.empty = false
 		in.Idle()
 		return 0, ErrNothingYet
