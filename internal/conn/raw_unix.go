@@ -72,7 +72,7 @@ func (r *Raw) Fill(in *wire.Reader) (int, error) {
 // readFD is called once at first, and again whenever the socket may have bytes.
 func (r *Raw) readFD(fd uintptr) bool {
 	space := r.in.Space()
-	r.n, r.err = ignoringEINTR(syscall.Read, int(fd), space)
+	r.n, r.err = ignoringEINTR(readNow, int(fd), space)
 	r.empty = r.err == nil && 0 < r.n && r.n < len(space)
 	switch {
 	case r.err == syscall.EAGAIN:
@@ -105,7 +105,7 @@ func (r *Raw) write(p []byte, patient bool) (int, error) {
 
 // writeFD is called once at first, and again when the socket may take bytes.
 func (r *Raw) writeFD(fd uintptr) bool {
-	n, err := ignoringEINTR(syscall.Write, int(fd), r.out)
+	n, err := ignoringEINTR(writeNow, int(fd), r.out)
 	switch err {
 	case nil:
 		r.wrote = n
@@ -123,7 +123,7 @@ func (r *Raw) DropUnread() {
 	buf := make([]byte, 64<<10)
 	_ = r.RawConn.Control(func(fd uintptr) {
 		for range 64 {
-			if n, err := ignoringEINTR(syscall.Read, int(fd), buf); n == 0 || err != nil {
+			if n, err := ignoringEINTR(readNow, int(fd), buf); n == 0 || err != nil {
 				return
 			}
 		}
