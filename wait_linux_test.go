@@ -237,6 +237,58 @@ func TestStreamsThatComeAndGoHearAll(t *testing.T) {
 	}
 }
 
+// What a peer says before it drops the connection, and that it does, is heard by a parked stream
+// however the two fall together: an event for both, or one for each, before, while or after the stream reads.
+func TestAParkedStreamHearsTheLastWord(t *testing.T) {
+	reqwstest.NoLeaks(t)
+	wiretest.NoFDLeaks(t)
+	const n = 300
+	words := func(k int) []reqwstest.Step {
+		steps := []reqwstest.Step{reqwstest.Accept()}
+		for i := range k {
+			steps = append(steps, reqwstest.SendText(fmt.Sprint(i)), reqwstest.Do(func(*reqwstest.Conn) error {
+				for range rand.IntN(5) {
+					runtime.Gosched()
+				}
+				return nil
+			}))
+		}
+		return append(steps, reqwstest.Drop())
+	}
+	for k := range 4 {
+		t.Run(fmt.Sprint(k), func(t *testing.T) {
+			srv := reqwstest.New(t, reqwstest.Script(words(k)...).Repeat())
+			var heard, ended atomic.Int32
+			req := New(URL(srv.URL), Into(func(in Event, _ *Response) Directive {
+				heard.Add(int32(len(in.Frames)))
+				if in.Err != nil {
+					ended.Add(1)
+				}
+				return Cont()
+			}))
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() {
+					resp, err := req.Do(context.Background())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					select {
+					case <-resp.Done():
+					case <-time.After(20 * time.Second):
+						t.Error("deaf")
+					}
+				})
+			}
+			all.Wait()
+			is := is.New(t)
+			is.Equal(heard.Load(), int32(n*k))
+			is.Equal(ended.Load(), int32(n))
+		})
+	}
+}
+
 // A stream of a testing/synctest bubble over a real socket keeps its goroutine: the poller is
 // outside of the bubble.
 func TestRealSocketsInABubble(t *testing.T) {
