@@ -17,7 +17,7 @@ type waiting struct {
 	waiter conn.Waiter
 
 	// The loop's own:
-	parks   bool          // it may park: it runs in the background, on a bare socket
+	parks   bool          // it may park: it runs in the background, on a socket
 	busy    bool          // it keeps its goroutine for now
 	read    bool          // something was read since it last looked
 	started time.Duration // when that was, on the clock of alarm.Now
@@ -34,8 +34,8 @@ const (
 // park has the poller call wake when there is something to read. If that is so already it reports
 // ready, else neither where the loop has to wait by itself.
 func (l *link) park() (parked, ready bool) {
-	raw, ok := l.src.(*conn.Raw)
-	if !ok {
+	raw := conn.SocketOf(l.src)
+	if raw == nil {
 		return false, false
 	}
 	return conn.Park(raw.RawConn, &l.waiter)
@@ -48,17 +48,29 @@ func (l *link) parkAtOnce(wake func()) bool {
 		return false
 	}
 	l.listens()
-	if l.in.Partial() {
+	if l.in.Partial() || l.hasRead() {
 		return false
 	}
 	parked, _ := l.park()
 	return parked
 }
 
+// hasRead looks for what TLS has read already, of which the socket knows no more.
+func (l *link) hasRead() bool {
+	if _, bare := l.src.(*conn.Raw); bare {
+		return false
+	}
+	err := l.fill()
+	if err != nil && err != conn.ErrNothingYet {
+		l.readErr = err
+	}
+	return err != conn.ErrNothingYet
+}
+
 // mayPark lets a link park whose loop runs in the background. It reports false where it cannot.
 func (l *link) mayPark(wake func()) bool {
-	raw, ok := l.src.(*conn.Raw)
-	if !ok || alarm.InBubble() {
+	raw := conn.SocketOf(l.src)
+	if raw == nil || alarm.InBubble() {
 		return false
 	}
 	l.parks, raw.NoWait, raw.Waiter = true, true, &l.waiter
@@ -81,7 +93,7 @@ func (l *link) awake() {
 
 func (l *link) setBusy(busy bool) {
 	l.busy, l.read = busy, false
-	l.src.(*conn.Raw).NoWait = !busy
+	conn.SocketOf(l.src).NoWait = !busy
 	var until time.Time
 	if busy {
 		conn.Disarm(&l.waiter) // or each message would wake the poller, too
@@ -119,7 +131,7 @@ func (l *link) holdAwake() (resume func()) {
 		return func() {}
 	}
 	busy := l.busy
-	l.src.(*conn.Raw).NoWait = false
+	conn.SocketOf(l.src).NoWait = false
 	return func() { l.setBusy(busy) }
 }
 
@@ -127,7 +139,7 @@ func (l *link) holdAwake() (resume func()) {
 func (l *link) stayAwake() {
 	if l.parks {
 		l.parks, l.busy = false, false
-		l.src.(*conn.Raw).NoWait = false
+		conn.SocketOf(l.src).NoWait = false
 		conn.Disarm(&l.waiter)
 		l.readUntil(time.Time{})
 	}

@@ -3,10 +3,12 @@ package reqws
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,18 +31,36 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestIdleStreamsHaveNoGoroutine(t *testing.T) { testIdleStreams(t) }
+// overTLS are the ways in which streams that park reach their server.
+var overTLS = map[string][]reqwstest.Option{
+	"ws":          nil,
+	"wss TLS 1.2": {reqwstest.TLS(func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 })},
+	"wss TLS 1.3": {reqwstest.TLS()},
+}
 
-func TestIdleStreamsHaveNoGoroutineWithReadAhead(t *testing.T) { testIdleStreams(t, ReadAhead(1000)) }
+// parksOver runs test over each of them, with and without a reader ahead of the loop.
+func parksOver(t *testing.T, test func(t *testing.T, new func(t *testing.T, steps ...reqwstest.Step) *reqwstest.Server, opts ...Option)) {
+	for name, over := range overTLS {
+		for _, ahead := range []int{0, 1000} {
+			t.Run(fmt.Sprintf("%s/ReadAhead=%d", name, ahead), func(t *testing.T) {
+				test(t, func(t *testing.T, steps ...reqwstest.Step) *reqwstest.Server {
+					return reqwstest.New(t, append([]reqwstest.Option{reqwstest.Script(steps...).Repeat()}, over...)...)
+				}, ReadAhead(ahead))
+			})
+		}
+	}
+}
 
-func testIdleStreams(t *testing.T, opts ...Option) {
+func TestIdleStreamsHaveNoGoroutine(t *testing.T) { parksOver(t, testIdleStreams) }
+
+func testIdleStreams(t *testing.T, new func(t *testing.T, steps ...reqwstest.Step) *reqwstest.Server, opts ...Option) {
 	is := is.New(t)
 	reqwstest.NoLeaks(t)
 	wiretest.NoFDLeaks(t)
 	const n = 50
-	srv := reqwstest.New(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat())
+	srv := new(t, reqwstest.Accept(), reqwstest.EchoUntilClose())
 	var echoed atomic.Int32
-	req := New(URL(srv.URL), Into(Each(func(f Frame) Directive {
+	req := New(URL(srv.URL), TLSConfig(srv.TLSConfig()), Into(Each(func(f Frame) Directive {
 		if f.Kind == KindText {
 			echoed.Add(1)
 		}
@@ -52,8 +72,10 @@ func testIdleStreams(t *testing.T, opts ...Option) {
 		is.NoErr(err)
 		streams = append(streams, resp)
 	}
-	is.Equal(conn.Parked(), n) // they wait from the start
-	is.Equal(loops(), 0)
+	if strings.HasPrefix(srv.URL, "ws:") {
+		is.Equal(conn.Parked(), n) // they wait from the start
+		is.Equal(loops(), 0)
+	}
 
 	for round := range 3 {
 		for _, resp := range streams {
@@ -83,11 +105,9 @@ func loops() int {
 }
 
 // A parked stream notices every kind of end.
-func TestParkedStreamsEnd(t *testing.T) { testParkedStreamsEnd(t) }
+func TestParkedStreamsEnd(t *testing.T) { parksOver(t, testParkedStreamsEnd) }
 
-func TestParkedStreamsEndWithReadAhead(t *testing.T) { testParkedStreamsEnd(t, ReadAhead(1)) }
-
-func testParkedStreamsEnd(t *testing.T, opts ...Option) {
+func testParkedStreamsEnd(t *testing.T, new func(t *testing.T, steps ...reqwstest.Step) *reqwstest.Server, opts ...Option) {
 	endings := []struct {
 		name  string
 		steps []reqwstest.Step
@@ -111,18 +131,18 @@ func testParkedStreamsEnd(t *testing.T, opts ...Option) {
 			wiretest.NoFDLeaks(t)
 			begin := make(chan struct{})
 			steps := append([]reqwstest.Step{reqwstest.Accept(), reqwstest.Await(begin)}, tt.steps...)
-			srv := reqwstest.New(t, reqwstest.Script(steps...))
+			srv := new(t, steps...)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			broke := make(chan error, 2)
-			resp, err := New(URL(srv.URL), Into(func(in Event, _ *Response) Directive {
+			resp, err := New(URL(srv.URL), TLSConfig(srv.TLSConfig()), Into(func(in Event, _ *Response) Directive {
 				if in.Err != nil {
 					broke <- in.Err
 				}
 				return Cont()
 			})).With(opts...).Do(ctx)
 			is.NoErr(err)
-			is.Equal(conn.Parked(), 1)
+			eventually(t, "parked", func() bool { return conn.Parked() == 1 && loops() == 0 })
 			close(begin)
 			if tt.end != nil {
 				tt.end(resp, cancel)
@@ -239,10 +259,12 @@ func TestStreamsThatComeAndGoHearAll(t *testing.T) {
 
 // What a peer says before it drops the connection, and that it does, is heard by a parked stream
 // however the two fall together: an event for both, or one for each, before, while or after the stream reads.
-func TestAParkedStreamHearsTheLastWord(t *testing.T) {
+func TestAParkedStreamHearsTheLastWord(t *testing.T) { parksOver(t, testTheLastWord) }
+
+func testTheLastWord(t *testing.T, new func(t *testing.T, steps ...reqwstest.Step) *reqwstest.Server, opts ...Option) {
 	reqwstest.NoLeaks(t)
 	wiretest.NoFDLeaks(t)
-	const n = 300
+	const n = 100
 	words := func(k int) []reqwstest.Step {
 		steps := []reqwstest.Step{reqwstest.Accept()}
 		for i := range k {
@@ -257,15 +279,15 @@ func TestAParkedStreamHearsTheLastWord(t *testing.T) {
 	}
 	for k := range 4 {
 		t.Run(fmt.Sprint(k), func(t *testing.T) {
-			srv := reqwstest.New(t, reqwstest.Script(words(k)...).Repeat())
+			srv := new(t, words(k)...)
 			var heard, ended atomic.Int32
-			req := New(URL(srv.URL), Into(func(in Event, _ *Response) Directive {
+			req := New(URL(srv.URL), TLSConfig(srv.TLSConfig()), Into(func(in Event, _ *Response) Directive {
 				heard.Add(int32(len(in.Frames)))
 				if in.Err != nil {
 					ended.Add(1)
 				}
 				return Cont()
-			}))
+			})).With(opts...)
 			var all sync.WaitGroup
 			for range n {
 				all.Go(func() {

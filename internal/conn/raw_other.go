@@ -20,6 +20,8 @@ func rawOf(net.Conn) *Raw { return nil }
 
 func (*Raw) Fill(*wire.Reader) (int, error) { panic("unreachable") }
 
+func (*Raw) Read([]byte) (int, error) { panic("unreachable") }
+
 func (*Raw) TryWrite([]byte) (int, error) { panic("unreachable") }
 
 func (*Raw) WriteSome([]byte) (int, error) { panic("unreachable") }

@@ -19,7 +19,8 @@ type Raw struct {
 	NoWait  bool    // Fill returns ErrNothingYet rather than wait,
 	Waiter  *Waiter // which is to be parked then
 
-	in      *wire.Reader
+	in      *wire.Reader // reads go into its Space,
+	into    []byte       // or else here
 	n       int
 	err     error
 	empty   bool // the last read took all that there was
@@ -54,15 +55,26 @@ func rawOf(conn net.Conn) *Raw {
 }
 
 func (r *Raw) Fill(in *wire.Reader) (int, error) {
+	n, err := r.read(in, nil)
+	if err == ErrNothingYet {
+		in.Idle()
+	}
+	return n, err
+}
+
+// Read is for a layer above.
+func (r *Raw) Read(p []byte) (int, error) { return r.read(nil, p) }
+
+func (r *Raw) read(in *wire.Reader, into []byte) (int, error) {
 	if r.NoWait && r.empty && !r.Waiter.Ended() {
 		// Of what has come meanwhile the poller tells. That saves a read which would most likely say
 		// the same.
 		r.empty = false
-		in.Idle()
 		return 0, ErrNothingYet
 	}
-	r.in, r.n, r.err = in, 0, nil
+	r.in, r.into, r.n, r.err = in, into, 0, nil
 	err := r.RawConn.Read(r.readNow)
+	r.into = nil
 	if err == nil {
 		err = r.err
 	}
@@ -71,19 +83,24 @@ func (r *Raw) Fill(in *wire.Reader) (int, error) {
 
 // readFD is called once at first, and again whenever the socket may have bytes.
 func (r *Raw) readFD(fd uintptr) bool {
-	space := r.in.Space()
+	space := r.into
+	if r.in != nil {
+		space = r.in.Space()
+	}
 	r.n, r.err = ignoringEINTR(readNow, int(fd), space)
 	r.empty = r.err == nil && 0 < r.n && r.n < len(space)
 	switch {
 	case r.err == syscall.EAGAIN:
-		r.in.Idle()
 		r.n, r.err = 0, ErrNothingYet
+		if !r.NoWait && r.in != nil {
+			r.in.Idle()
+		}
 		return r.NoWait
 	case r.err != nil:
 		r.n, r.err = 0, os.NewSyscallError("read", r.err)
 	case r.n == 0:
 		r.err = io.EOF
-	default:
+	case r.in != nil:
 		r.in.Filled(r.n)
 	}
 	return true

@@ -1,9 +1,10 @@
 package conn
 
 import (
-	"errors"
+	"crypto/tls"
 	"net"
 
+	"github.com/reqws/reqws/internal/netconn"
 	"github.com/reqws/reqws/internal/wire"
 )
 
@@ -20,10 +21,17 @@ type TryWriter interface {
 	WriteSome(p []byte) (int, error)
 }
 
-// ErrNothingYet is the answer of a source that is not to wait.
-var ErrNothingYet = errors.New("nothing to read yet")
+// ErrNothingYet is the answer of a source that is not to wait. To TLS it is what a read deadline is:
+// nothing is lost.
+var ErrNothingYet error = nothingYet{}
 
-// connSource reads any connection, TLS above all. While it waits it holds a
+type nothingYet struct{}
+
+func (nothingYet) Error() string   { return "nothing to read yet" }
+func (nothingYet) Timeout() bool   { return true }
+func (nothingYet) Temporary() bool { return true }
+
+// connSource reads any connection. While it waits it holds a
 // buffer; that costs memory, but there is no other way to wait.
 type connSource struct{ net.Conn }
 
@@ -64,6 +72,48 @@ func (r readableSource) Fill(in *wire.Reader) (int, error) {
 	return fill(in, r.readable)
 }
 
+// tlsSource reads TLS over a bare socket. Where that is not to wait, no buffer is held meanwhile.
+type tlsSource struct {
+	connSource
+	raw *Raw
+}
+
+func (s tlsSource) Fill(in *wire.Reader) (int, error) {
+	n, err := s.connSource.Fill(in)
+	if err == ErrNothingYet {
+		in.Idle()
+	}
+	return n, err
+}
+
+// tlsSourceOf has TLS read its socket by a Raw, if it is ours and there is nothing between the two.
+func tlsSourceOf(from net.Conn) (tlsSource, bool) {
+	secured, ok := from.(*tls.Conn)
+	if !ok {
+		return tlsSource{}, false
+	}
+	link, ok := secured.NetConn().(*netconn.TLSLink)
+	if !ok {
+		return tlsSource{}, false
+	}
+	raw := rawOf(netconn.WithoutRest(link.Conn))
+	if raw == nil {
+		return tlsSource{}, false
+	}
+	return tlsSource{connSource{from}, raw}, link.ReadBy(raw)
+}
+
+// SocketOf returns the socket under a source that may be told not to wait, or nil.
+func SocketOf(src Source) *Raw {
+	switch src := src.(type) {
+	case *Raw:
+		return src
+	case tlsSource:
+		return src.raw
+	}
+	return nil
+}
+
 // SourceOf chooses how to read from, and how to write to it without waiting, if it can.
 func SourceOf(from net.Conn) (Source, TryWriter) {
 	if raw := rawOf(from); raw != nil {
@@ -71,6 +121,9 @@ func SourceOf(from net.Conn) (Source, TryWriter) {
 	}
 	if r, ok := from.(readable); ok {
 		return readableSource{r}, r
+	}
+	if s, ok := tlsSourceOf(from); ok {
+		return s, s.raw
 	}
 	return connSource{from}, nil
 }

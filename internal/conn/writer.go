@@ -100,8 +100,7 @@ func (w *Writer) Open(to net.Conn, try TryWriter, o Options) {
 	below := netconn.WithoutRest(link.Conn)
 	_, w.fragile = below.(*tls.Conn)
 	w.tls, w.link, w.conn = secured, link, below
-	w.try = nil
-	if raw := rawOf(below); raw != nil {
+	if raw := rawOf(below); try == nil && raw != nil {
 		w.try = raw
 	}
 }

@@ -74,7 +74,7 @@ func (t *roundTrip) serverName() string {
 // secure does the TLS handshake over conn, which is closed after an error.
 func (t *roundTrip) secure(ctx context.Context, conn net.Conn, config *tls.Config) (net.Conn, error) {
 	t.enter(failure.TLS)
-	secured := tls.Client(&netconn.TLSLink{Conn: conn}, config)
+	secured := tls.Client(&netconn.TLSLink{Conn: conn, Renegotiates: config.Renegotiation != tls.RenegotiateNever}, config)
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
 		trace.TLSHandshakeStart()

@@ -1,6 +1,7 @@
 package netconn
 
 import (
+	"io"
 	"net"
 	"sync"
 )
@@ -13,10 +14,30 @@ import (
 // frames.
 type TLSLink struct {
 	net.Conn
+	Renegotiates bool // TLS may do handshakes after the first, too
 
-	mu   sync.Mutex
-	held bool
-	kept []byte
+	reader io.Reader // of Conn, in its place
+	mu     sync.Mutex
+	held   bool
+	kept   []byte
+}
+
+// Read is called by TLS.
+func (l *TLSLink) Read(p []byte) (int, error) {
+	if l.reader != nil {
+		return l.reader.Read(p)
+	}
+	return l.Conn.Read(p)
+}
+
+// ReadBy has TLS read by r, of which a read may fail where there is nothing to read yet. It reports false
+// where that cannot be: a handshake would not survive it, nor would what was read before.
+func (l *TLSLink) ReadBy(r io.Reader) bool {
+	if c, ok := l.Conn.(*Conn); l.Renegotiates || ok && len(c.Rest) > 0 {
+		return false
+	}
+	l.reader = r
+	return true
 }
 
 // Write is called by TLS.
