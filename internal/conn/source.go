@@ -72,35 +72,41 @@ func (r readableSource) Fill(in *wire.Reader) (int, error) {
 	return fill(in, r.readable)
 }
 
-// tlsSource reads TLS over a bare socket. Where that is not to wait, no buffer is held meanwhile.
+// tlsSource reads TLS over a bare socket. It holds no buffer once a read has failed, which it
+// does where it is not to wait, and at a deadline.
 type tlsSource struct {
 	connSource
-	raw *Raw
+	raw     *Raw
+	buffers tlsBuffers
 }
 
-func (s tlsSource) Fill(in *wire.Reader) (int, error) {
+func (s *tlsSource) Fill(in *wire.Reader) (int, error) {
+	s.buffers.lend()
 	n, err := s.connSource.Fill(in)
-	if err == ErrNothingYet {
+	if err != nil { // that, or a deadline, before the stream parks
 		in.Idle()
+		s.buffers.takeBack()
 	}
 	return n, err
 }
 
 // tlsSourceOf has TLS read its socket by a Raw, if it is ours and there is nothing between the two.
-func tlsSourceOf(from net.Conn) (tlsSource, bool) {
+func tlsSourceOf(from net.Conn) *tlsSource {
 	secured, ok := from.(*tls.Conn)
 	if !ok {
-		return tlsSource{}, false
+		return nil
 	}
 	link, ok := secured.NetConn().(*netconn.TLSLink)
 	if !ok {
-		return tlsSource{}, false
+		return nil
 	}
 	raw := rawOf(netconn.WithoutRest(link.Conn))
-	if raw == nil {
-		return tlsSource{}, false
+	if raw == nil || !link.ReadBy(raw) {
+		return nil
 	}
-	return tlsSource{connSource{from}, raw}, link.ReadBy(raw)
+	s := &tlsSource{connSource{from}, raw, buffersOf(secured)}
+	s.buffers.takeBack() // what the handshake took
+	return s
 }
 
 // SocketOf returns the socket under a source that may be told not to wait, or nil.
@@ -108,7 +114,7 @@ func SocketOf(src Source) *Raw {
 	switch src := src.(type) {
 	case *Raw:
 		return src
-	case tlsSource:
+	case *tlsSource:
 		return src.raw
 	}
 	return nil
@@ -122,7 +128,7 @@ func SourceOf(from net.Conn) (Source, TryWriter) {
 	if r, ok := from.(readable); ok {
 		return readableSource{r}, r
 	}
-	if s, ok := tlsSourceOf(from); ok {
+	if s := tlsSourceOf(from); s != nil {
 		return s, s.raw
 	}
 	return connSource{from}, nil

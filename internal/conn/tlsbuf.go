@@ -1,0 +1,62 @@
+package conn
+
+import (
+	"bytes"
+	"crypto/tls"
+	"reflect"
+	"sync"
+	"unsafe"
+)
+
+// Package tls keeps two buffers for good that are empty most of the time: what it has read of the next
+// record, as large as the largest so far, and what it has of a handshake message, as large as the server's
+// certificates. For an idle connection that is more than all else that is not keys: 3 KB with one small certificate,
+// 20 KB or more after a full record. There is no way to say that they are not needed now, so this file
+// looks for them in the Conn: where they are not what they were in the Go this was written for they stay
+// as they are, which a test tells.
+
+// tlsBuffers are the two, each nil if it was not found.
+type tlsBuffers struct{ record, message *bytes.Buffer }
+
+var recordAt, recordFound = bufferIn("rawInput")
+
+var messageAt, messageFound = bufferIn("hand")
+
+func bufferIn(field string) (offset uintptr, ok bool) {
+	f, ok := reflect.TypeFor[tls.Conn]().FieldByName(field)
+	return f.Offset, ok && f.Type == reflect.TypeFor[bytes.Buffer]()
+}
+
+func buffersOf(c *tls.Conn) (b tlsBuffers) {
+	if recordFound {
+		b.record = (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), recordAt))
+	}
+	if messageFound {
+		b.message = (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), messageAt))
+	}
+	return b
+}
+
+// recordPool holds *[]byte, for the records of connections that have something to read.
+var recordPool = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// lend gives TLS a buffer to read into, where it has none. Who reads calls it, as with takeBack.
+func (b tlsBuffers) lend() {
+	if b.record != nil && b.record.Cap() == 0 {
+		p := recordPool.Get().(*[]byte)
+		*b.record = *bytes.NewBuffer(*p)
+	}
+}
+
+// takeBack lets go of the buffers that are empty.
+func (b tlsBuffers) takeBack() {
+	if b.record != nil && b.record.Len() == 0 && b.record.Cap() > 0 {
+		b.record.Reset()
+		p := b.record.AvailableBuffer()
+		*b.record = bytes.Buffer{}
+		recordPool.Put(&p)
+	}
+	if b.message != nil && b.message.Len() == 0 {
+		*b.message = bytes.Buffer{}
+	}
+}
