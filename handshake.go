@@ -46,18 +46,21 @@ type handshake struct {
 	gone atomic.Bool // it was given up
 }
 
-// withTimeout makes the ctx of a handshake, which ends when it is given up. Over the
-// user's own Transport ConnectTimeout ends it too.
-func (h *handshake) withTimeout(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
+// bound makes the ctx of a handshake, which ends with ConnectTimeout, or when it is given up.
+func (h *handshake) bound(ctx context.Context) context.Context {
+	if h.o.connect.transport == nil {
+		ctx, h.cancel = h.o.connect.own.Bound(ctx)
+		return ctx
+	}
+	ctx, cancel := context.WithCancelCause(ctx) // what is open may hang on it, and goes on
 	h.cancel = func() { cancel(nil) }
-	if timeout := h.o.connect.timeout; h.o.connect.transport != nil && timeout > 0 {
+	if timeout := h.o.connect.timeout; timeout > 0 {
 		h.timer = time.AfterFunc(timeout, func() { cancel(dial.TimeoutError(timeout)) })
 	}
 	return ctx
 }
 
-// stopTimer stops the timer of withTimeout.
+// stopTimer stops the timer of bound.
 func (h *handshake) stopTimer() {
 	if h.timer != nil {
 		h.timer.Stop()
@@ -79,7 +82,9 @@ func (h *handshake) abandon() {
 // exchange sends the opening handshake of RFC 6455, section 4.1, and checks what
 // comes back. If that opens a WebSocket, h.conn is set.
 func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
-	resp, err := h.o.exchange(h.request(ctx, req), req.URL)
+	resp, err := h.o.exchange(h.request(ctx, req), req.URL, func(sent *http.Request) (*http.Response, error) {
+		return h.o.connect.own.Open(ctx, h.cancel, sent)
+	})
 	if err != nil {
 		return nil, caused(ctx, failure.Unquoted(err))
 	}

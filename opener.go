@@ -42,22 +42,23 @@ func (o *opener) roundTrip(req *http.Request) (*http.Response, error) {
 	if isWebSocket(req.URL) {
 		return o.handshake(req)
 	}
-	resp, err := o.exchange(req, req.URL)
+	resp, err := o.exchange(req, req.URL, o.connect.own.RoundTrip)
 	return resp, fail("request", req.URL, failure.Unquoted(err))
 }
 
 // exchange sends a request, in http or https, and returns the answer. u is its URL as errors
-// show it.
-func (o *opener) exchange(req *http.Request, u *url.URL) (*http.Response, error) {
-	if o.connect.transport == nil {
-		if err := checkSent(req); err != nil {
-			return nil, fail(failure.Request, u, err)
-		}
-		if s := o.connect.serverOf(hopOf(req.Context())); s != (dial.Server{}) {
-			req = req.WithContext(dial.WithServer(req.Context(), s))
-		}
+// show it, and own how that is done without the user's Transport.
+func (o *opener) exchange(req *http.Request, u *url.URL, own RoundTripFunc) (*http.Response, error) {
+	if o.connect.transport != nil {
+		return answerOf(o.connect.transport, req)
 	}
-	return answerOf(o.connect.roundTripper(), req)
+	if err := checkSent(req); err != nil {
+		return nil, fail(failure.Request, u, err)
+	}
+	if s := o.connect.serverOf(hopOf(req.Context())); s != (dial.Server{}) {
+		req = req.WithContext(dial.WithServer(req.Context(), s))
+	}
+	return own(req)
 }
 
 // answerOf has a round tripper that may be anyone's perform one exchange, and
@@ -84,7 +85,7 @@ func answerOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	h := &handshake{o: o}
 	h.offerDeflate()
-	ctx := h.withTimeout(req.Context())
+	ctx := h.bound(req.Context())
 	if !o.begin(h) {
 		h.abandon()
 		return nil, fail("handshake", req.URL, errOver)
