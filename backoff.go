@@ -143,40 +143,38 @@ func noteAttempt(req *http.Request) {
 
 // retry is the step around all others but those of [UseOuter]: it runs them again
 // where a failure may pass.
-func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			ctx := req.Context()
-			delays, err := c.newDelays()
-			if err != nil {
-				return nil, fail("retry", nil, err)
+func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		ctx := req.Context()
+		delays, err := c.newDelays()
+		if err != nil {
+			return nil, fail("retry", nil, err)
+		}
+		for n := 0; ; n++ {
+			a := &attempt{n: c.before + n}
+			a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
+			resp, err := next.RoundTrip(a.req)
+			if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
+				return resp, err
 			}
-			for n := 0; ; n++ {
-				a := &attempt{n: c.before + n}
-				a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
-				resp, err := next.RoundTrip(a.req)
-				if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
-					return resp, err
-				}
-				decision := c.decide(a.req, method, resp, err)
-				if decision == GiveUp {
-					return resp, err
-				}
-				delay, ok := delays.next(n, decision, resp)
-				if !ok {
-					return resp, err
-				}
-				c.log(logs.logger(), n, a, resp, err, delay)
-				if resp != nil {
-					_ = resp.Body.Close()
-				}
-				trace.retries(a, resp, err, delay)
-				if ctxErr := sleep(ctx, delay); ctxErr != nil {
-					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
-				}
+			decision := c.decide(a.req, method, resp, err)
+			if decision == GiveUp {
+				return resp, err
 			}
-		})
-	}
+			delay, ok := delays.next(n, decision, resp)
+			if !ok {
+				return resp, err
+			}
+			c.log(logs.logger(), n, a, resp, err, delay)
+			if resp != nil {
+				_ = resp.Body.Close()
+			}
+			trace.retries(a, resp, err, delay)
+			if ctxErr := sleep(ctx, delay); ctxErr != nil {
+				return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
+			}
+		}
+	})
 }
 
 // isOpen tells an answer that opened a WebSocket: 101, or over HTTP/2 any 2xx that

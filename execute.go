@@ -14,8 +14,7 @@ import (
 
 // execution is one execution of a Request: what it reads of the options.
 type execution struct {
-	config     *config // for another one
-	steps      func(innermost *opener) http.RoundTripper
+	config     *config
 	opener     *opener
 	target     *targetConfig
 	method     string
@@ -47,7 +46,7 @@ func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
-	httpResp, err := answerOf(e.steps(e.opener), req)
+	httpResp, err := answerOf(e.config.chain(e.opener), req)
 	if err != nil {
 		return nil, fail("request", e.target.destination(), err)
 	}

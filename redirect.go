@@ -93,32 +93,30 @@ func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
 // All steps behind it run again on each hop.
-func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := &hop{}
-			for {
-				ctx := context.WithValue(req.Context(), hopKey{}, h)
-				resp, err := next.RoundTrip(req.WithContext(ctx))
-				if err != nil || c.off || !isRedirect(resp) {
-					return resp, err
-				}
-				_ = resp.Body.Close()
-				to, err := c.follow(h, resp)
-				if err != nil {
-					return nil, fail("redirect", h.url, err)
-				}
-				if log := logs.logger(); log != nil {
-					log.LogAttrs(req.Context(), c.level, "reqws: redirect",
-						slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
-				}
-				trace.redirects(h, to, resp)
-				req = req.Clone(req.Context())
-				req.URL, req.Method = cloneURL(to.url), to.method
-				h = to
+func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h := &hop{}
+		for {
+			ctx := context.WithValue(req.Context(), hopKey{}, h)
+			resp, err := next.RoundTrip(req.WithContext(ctx))
+			if err != nil || c.off || !isRedirect(resp) {
+				return resp, err
 			}
-		})
-	}
+			_ = resp.Body.Close()
+			to, err := c.follow(h, resp)
+			if err != nil {
+				return nil, fail("redirect", h.url, err)
+			}
+			if log := logs.logger(); log != nil {
+				log.LogAttrs(req.Context(), c.level, "reqws: redirect",
+					slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
+			}
+			trace.redirects(h, to, resp)
+			req = req.Clone(req.Context())
+			req.URL, req.Method = cloneURL(to.url), to.method
+			h = to
+		}
+	})
 }
 
 func isRedirect(resp *http.Response) bool {

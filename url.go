@@ -47,27 +47,25 @@ func BaseURLFunc(f func() string) Option {
 // resolveURL is the step that gives the request its URL: base, path parameters
 // and parameters put together, anew on each attempt. A redirect has its URL
 // already.
-func resolveURL(t *targetConfig, method string) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := hopOf(req.Context())
-			if h.n > 0 {
-				return next.RoundTrip(req)
-			}
-			u, pattern, err := t.resolve()
-			if err != nil {
-				return nil, fail("url", nil, err) // what looks like host or port may be a password
-			}
-			h.user, u.User = u.User, nil
-			h.url, h.origin, h.method = u, u, method
-			if isWebSocket(u) {
-				h.method = http.MethodGet
-			}
-			req = req.WithContext(req.Context())
-			req.URL, req.Method, req.Pattern = cloneURL(u), h.method, pattern
+func resolveURL(t *targetConfig, method string, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h := hopOf(req.Context())
+		if h.n > 0 {
 			return next.RoundTrip(req)
-		})
-	}
+		}
+		u, pattern, err := t.resolve()
+		if err != nil {
+			return nil, fail("url", nil, err) // what looks like host or port may be a password
+		}
+		h.user, u.User = u.User, nil
+		h.url, h.origin, h.method = u, u, method
+		if isWebSocket(u) {
+			h.method = http.MethodGet
+		}
+		req = req.WithContext(req.Context())
+		req.URL, req.Method, req.Pattern = cloneURL(u), h.method, pattern
+		return next.RoundTrip(req)
+	})
 }
 
 // resolve puts the URL together from the options. The pattern is its path before
