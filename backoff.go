@@ -114,14 +114,27 @@ func AgainAfter(d time.Duration) RetryDecision {
 // after returns the delay that the decision names, if it names one.
 func (d RetryDecision) after() (time.Duration, bool) { return time.Duration(d) - 1, d > 0 }
 
-// attempt is one try: its number, and the last request of it, redirects included,
-// for the decision whether to make another one.
+// attempt is one try, and the context of its requests: its number, its first hop, and the last
+// request of it, redirects included, for the decision whether to make another one.
 type attempt struct {
-	n   int
-	req *http.Request
+	context.Context
+	n     int
+	req   *http.Request
+	first hop
 }
 
 type attemptKey struct{}
+
+// Value implements context.Context.
+func (a *attempt) Value(key any) any {
+	switch key.(type) {
+	case attemptKey:
+		return a
+	case hopKey:
+		return &a.first
+	}
+	return a.Context.Value(key)
+}
 
 // Attempt tells a [Step], or the function of [RetryFunc], from the context of its
 // request which try for a connection this is: 0 is the first, 1 its first retry. The
@@ -151,8 +164,8 @@ func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace, n
 			return nil, fail("retry", nil, err)
 		}
 		for n := 0; ; n++ {
-			a := &attempt{n: c.before + n}
-			a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
+			a := &attempt{Context: ctx, n: c.before + n}
+			a.req = req.WithContext(a) // which the steps up to the credentials complete
 			resp, err := next.RoundTrip(a.req)
 			if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
 				return resp, err

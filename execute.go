@@ -48,7 +48,7 @@ func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	}
 	httpResp, err := answerOf(e.config.chain(e.opener), req)
 	if err != nil {
-		return nil, fail("request", e.target.destination(), err)
+		return nil, fail("request", e.target.shown(), err)
 	}
 	a, err := e.answer(httpResp)
 	if err != nil {
@@ -97,12 +97,12 @@ func (e *execution) answer(httpResp *http.Response) (*answer, error) {
 		sent:      httpResp.Request,
 	}
 	if a.url.Host == "" { // a step in front of all others answered
-		u, _, err := e.target.resolve()
+		d, err := e.target.destination()
 		if err != nil {
 			_ = a.body.Close()
 			return nil, fail("url", nil, err)
 		}
-		a.url = u
+		a.url = d.url
 	}
 	return a, nil
 }

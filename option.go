@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,6 +81,7 @@ func (c *config) with(opts []Option) *config {
 	d := *c
 	d.errs = maps.Clone(c.errs)
 	d.header.fields = c.header.fields.Clone()
+	d.target.last = new(atomic.Pointer[destination])
 	d.target.params = maps.Clone(c.target.params)
 	d.target.extraParams = slices.Clip(c.target.extraParams)
 	d.steps = slices.Clip(c.steps)
