@@ -83,16 +83,11 @@ const userAgent = "reqws"
 func setHeaders(c *headerConfig, body *requestBody, hostname string, next http.RoundTripper) http.RoundTripper {
 	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		h := hopOf(req.Context())
-		req = req.Clone(req.Context())
-		if _, given := req.Header["User-Agent"]; !given {
-			req.Header.Set("User-Agent", userAgent)
-		}
+		req.Header = headerCopy(req.Header, len(c.fields)+1)
 		if err := body.set(req, h); err != nil {
 			return nil, fail("request", req.URL, err)
 		}
-		for name, values := range c.fields {
-			req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
-		}
+		c.set(req.Header)
 		setHost(req, h, hostname)
 		if h.bodiless {
 			maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
@@ -104,6 +99,36 @@ func setHeaders(c *headerConfig, body *requestBody, hostname string, next http.R
 		noteAttempt(req)
 		return next.RoundTrip(req)
 	})
+}
+
+// headerCopy copies a header, with room for more.
+func headerCopy(h http.Header, more int) http.Header {
+	c := make(http.Header, len(h)+more)
+	for name, values := range h {
+		c[name] = slices.Clone(values)
+	}
+	return c
+}
+
+// set puts what the options say into a header that belongs to one hop. The values, which steps may
+// change, are copies that lie side by side.
+func (c *headerConfig) set(h http.Header) {
+	n := 1
+	for _, values := range c.fields {
+		n += len(values)
+	}
+	copies := make([]string, 0, n)
+	set := func(name string, values ...string) {
+		start := len(copies)
+		copies = append(copies, values...)
+		h[name] = copies[start:len(copies):len(copies)]
+	}
+	if _, given := h["User-Agent"]; !given {
+		set("User-Agent", userAgent)
+	}
+	for name, values := range c.fields {
+		set(http.CanonicalHeaderKey(name), values...)
+	}
 }
 
 // setHost sets the Host that the user has given a name of, which holds for the

@@ -1,7 +1,6 @@
 package reqws
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -83,7 +82,7 @@ func answerOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 // handshake performs one opening handshake. A refusal is an answer, which steps
 // may act upon, and everything else that opens nothing an error.
 func (o *opener) handshake(req *http.Request) (*http.Response, error) {
-	h := &handshake{o: o}
+	h := &handshake{Context: req.Context(), o: o}
 	h.offerDeflate()
 	ctx := h.bound(req.Context())
 	if !o.begin(h) {
@@ -104,12 +103,10 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	}
 	// By the body the handshake is found again, and by the request where a step
 	// wraps the body.
-	resp.Request = req.WithContext(context.WithValue(req.Context(), handshakeKey{}, h))
-	resp.Body = &openBody{h.conn, h}
+	h.body = openBody{h.conn, h}
+	resp.Request, resp.Body = req.WithContext(h), &h.body
 	return resp, nil
 }
-
-type handshakeKey struct{}
 
 // errOver is what comes of a handshake that a step did not wait for.
 var errOver = errors.New("the execution went on without this handshake")
