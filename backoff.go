@@ -230,11 +230,11 @@ type delays struct {
 	backOff backoff.BackOff // the user's
 }
 
-func (c *retryConfig) newDelays() (*delays, error) {
-	d := &delays{given: c.delay}
+func (c *retryConfig) newDelays() (delays, error) {
+	d := delays{given: c.delay}
 	if c.backOff != nil {
 		if d.backOff = c.backOff(); isNil(d.backOff) {
-			return nil, errors.New("option RetryBackOff: the function returned nil")
+			return d, errors.New("option RetryBackOff: the function returned nil")
 		}
 		d.backOff.Reset() // without it, one that was put together by hand has no interval yet
 	}

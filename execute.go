@@ -15,7 +15,7 @@ import (
 // execution is one execution of a Request: what it reads of the options.
 type execution struct {
 	config     *config
-	opener     *opener
+	opener     opener
 	target     *targetConfig
 	method     string
 	into       *intoConfig
@@ -46,7 +46,7 @@ func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
-	httpResp, err := answerOf(e.config.chain(e.opener), req)
+	httpResp, err := answerOf(e.config.chain(&e.opener), req)
 	if err != nil {
 		return nil, fail("request", e.target.shown(), err)
 	}
@@ -89,7 +89,7 @@ func (e *execution) answer(httpResp *http.Response) (*answer, error) {
 			StatusCode: httpResp.StatusCode,
 			Header:     httpResp.Header,
 			Proto:      httpResp.Proto,
-			Request:    shared(e.opener.protocols.redacted(httpResp.Request)),
+			Request:    e.opener.protocols.sent(httpResp.Request),
 		},
 		body:      httpResp.Body,
 		protocols: e.opener.protocols,

@@ -119,7 +119,7 @@ func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Resp
 	if err := h.chosen(resp.Header.Values(protocolHeader)); err != nil {
 		return nil, err
 	}
-	return resp, h.negotiated(resp.Header.Values("Sec-WebSocket-Extensions"))
+	return resp, h.negotiated(resp.Header.Values("Sec-Websocket-Extensions"))
 }
 
 // request returns req as an opening handshake in http or https.
@@ -191,7 +191,7 @@ func (h *handshake) switched(resp *http.Response) error {
 	if up := resp.Header.Values("Upgrade"); len(up) != 1 || !strings.EqualFold(strings.TrimSpace(up[0]), "websocket") {
 		return errors.New("the answer 101 has no Upgrade: websocket, or more in it than that")
 	}
-	accept := resp.Header.Values("Sec-WebSocket-Accept")
+	accept := resp.Header.Values("Sec-Websocket-Accept")
 	if len(accept) > 1 {
 		return errors.New("the server answered with more than one Sec-WebSocket-Accept") // RFC 6455, section 11.3.3
 	}

@@ -26,7 +26,8 @@ type opener struct {
 
 	mu    sync.Mutex
 	tries []*handshake
-	over  bool // the execution has its answer
+	first [1]*handshake // most often the only one
+	over  bool          // the execution has its answer
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -116,6 +117,9 @@ func (o *opener) begin(h *handshake) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.over {
+		if o.tries == nil {
+			o.tries = o.first[:0]
+		}
 		o.tries = append(o.tries, h)
 	}
 	return !o.over
@@ -170,7 +174,7 @@ func (o *opener) settle(winner *handshake) {
 			h.cancel()
 		}
 	}
-	o.tries, o.over = nil, true
+	o.tries, o.first[0], o.over = nil, nil, true
 }
 
 // openBody is what steps see of an open WebSocket: the connection.

@@ -117,6 +117,9 @@ func (c *config) set(o Option) {
 
 // err joins what was wrong with the options, in the order of their names.
 func (c *config) err() error {
+	if len(c.errs) == 0 {
+		return nil
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.errs)) {
 		errs = append(errs, c.errs[name])

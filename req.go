@@ -104,7 +104,7 @@ func users(steps []Step, next http.RoundTripper) http.RoundTripper {
 func (c *config) execution() (*execution, error) {
 	return &execution{
 		config:     c,
-		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
+		opener:     opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
 		target:     &c.target,
 		method:     c.plain.method,
 		into:       &c.into,
