@@ -21,23 +21,21 @@ func Auth(s Step) Option {
 
 // authenticate is the step for [Auth], and for userinfo in the URL where there
 // is none. It does nothing on the way to another origin.
-func authenticate(auth Step) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		given := next
-		if auth != nil {
-			given = applyStep("auth", auth, next)
-		}
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := hopOf(req.Context())
-			switch {
-			case h.foreign:
-				return next.RoundTrip(req)
-			case auth == nil && h.user != nil && req.Header.Get("Authorization") == "":
-				return userinfo(h.user)(next).RoundTrip(req)
-			}
-			return given.RoundTrip(req)
-		})
+func authenticate(auth Step, next http.RoundTripper) http.RoundTripper {
+	given := next
+	if auth != nil {
+		given = applyStep("auth", auth, completing("request", next))
 	}
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h := hopOf(req.Context())
+		switch {
+		case h.foreign:
+			return next.RoundTrip(req)
+		case auth == nil && h.user != nil && req.Header.Get("Authorization") == "":
+			return userinfo(h.user)(next).RoundTrip(req)
+		}
+		return given.RoundTrip(req)
+	})
 }
 
 func userinfo(u *url.Userinfo) Step {
@@ -50,20 +48,26 @@ func userinfo(u *url.Userinfo) Step {
 // nothing.
 func applyStep(phase string, s Step, next http.RoundTripper) http.RoundTripper {
 	if rt := s(next); !isNil(rt) {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			req, err := completed(req)
-			if err != nil {
-				return nil, fail(phase, nil, err)
-			}
-			resp, err := answerOf(rt, req)
-			if err != nil && req.URL.Host != "" {
-				err = fail(phase, req.URL, err)
-			}
-			return resp, err
-		})
+		return completing(phase, rt)
 	}
 	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		return nil, fail(phase, req.URL, errors.New("a step returned nil in place of an http.RoundTripper"))
+	})
+}
+
+// completing makes up for what a step in front of rt may have left out of its request, and rt of
+// its answer.
+func completing(phase string, rt http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		req, err := completed(req)
+		if err != nil {
+			return nil, fail(phase, nil, err)
+		}
+		resp, err := answerOf(rt, req)
+		if err != nil && req.URL.Host != "" {
+			err = fail(phase, req.URL, err)
+		}
+		return resp, err
 	})
 }
 

@@ -95,23 +95,21 @@ func (s SigV4) credentials(ctx context.Context) (aws.Credentials, error) {
 }
 
 // sign is the step for [AWSSigV4], the last one before the handshake.
-func sign(s *SigV4) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		if s == nil {
-			return next
-		}
-		signer := v4.NewSigner()
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			if Foreign(req.Context()) {
-				return next.RoundTrip(req)
-			}
-			signed, err := s.sign(signer, req)
-			if err != nil {
-				return nil, fail("aws", req.URL, err)
-			}
-			return next.RoundTrip(signed)
-		})
+func sign(s *SigV4, next http.RoundTripper) http.RoundTripper {
+	if s == nil {
+		return next
 	}
+	signer := v4.NewSigner()
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		if Foreign(req.Context()) {
+			return next.RoundTrip(req)
+		}
+		signed, err := s.sign(signer, req)
+		if err != nil {
+			return nil, fail("aws", req.URL, err)
+		}
+		return next.RoundTrip(signed)
+	})
 }
 
 // The parts of a signature, as headers and as parameters of the query.

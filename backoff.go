@@ -114,14 +114,27 @@ func AgainAfter(d time.Duration) RetryDecision {
 // after returns the delay that the decision names, if it names one.
 func (d RetryDecision) after() (time.Duration, bool) { return time.Duration(d) - 1, d > 0 }
 
-// attempt is one try: its number, and the last request of it, redirects included,
-// for the decision whether to make another one.
+// attempt is one try, and the context of its requests: its number, its first hop, and the last
+// request of it, redirects included, for the decision whether to make another one.
 type attempt struct {
-	n   int
-	req *http.Request
+	context.Context
+	n     int
+	req   *http.Request
+	first hop
 }
 
 type attemptKey struct{}
+
+// Value implements context.Context.
+func (a *attempt) Value(key any) any {
+	switch key.(type) {
+	case attemptKey:
+		return a
+	case hopKey:
+		return &a.first
+	}
+	return a.Context.Value(key)
+}
 
 // Attempt tells a [Step], or the function of [RetryFunc], from the context of its
 // request which try for a connection this is: 0 is the first, 1 its first retry. The
@@ -143,40 +156,38 @@ func noteAttempt(req *http.Request) {
 
 // retry is the step around all others but those of [UseOuter]: it runs them again
 // where a failure may pass.
-func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			ctx := req.Context()
-			delays, err := c.newDelays()
-			if err != nil {
-				return nil, fail("retry", nil, err)
+func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		ctx := req.Context()
+		delays, err := c.newDelays()
+		if err != nil {
+			return nil, fail("retry", nil, err)
+		}
+		for n := 0; ; n++ {
+			a := &attempt{Context: ctx, n: c.before + n}
+			a.req = req.WithContext(a) // which the steps up to the credentials complete
+			resp, err := next.RoundTrip(a.req)
+			if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
+				return resp, err
 			}
-			for n := 0; ; n++ {
-				a := &attempt{n: c.before + n}
-				a.req = req.WithContext(context.WithValue(ctx, attemptKey{}, a))
-				resp, err := next.RoundTrip(a.req)
-				if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
-					return resp, err
-				}
-				decision := c.decide(a.req, method, resp, err)
-				if decision == GiveUp {
-					return resp, err
-				}
-				delay, ok := delays.next(n, decision, resp)
-				if !ok {
-					return resp, err
-				}
-				c.log(logs.logger(), n, a, resp, err, delay)
-				if resp != nil {
-					_ = resp.Body.Close()
-				}
-				trace.retries(a, resp, err, delay)
-				if ctxErr := sleep(ctx, delay); ctxErr != nil {
-					return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
-				}
+			decision := c.decide(a.req, method, resp, err)
+			if decision == GiveUp {
+				return resp, err
 			}
-		})
-	}
+			delay, ok := delays.next(n, decision, resp)
+			if !ok {
+				return resp, err
+			}
+			c.log(logs.logger(), n, a, resp, err, delay)
+			if resp != nil {
+				_ = resp.Body.Close()
+			}
+			trace.retries(a, resp, err, delay)
+			if ctxErr := sleep(ctx, delay); ctxErr != nil {
+				return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
+			}
+		}
+	})
 }
 
 // isOpen tells an answer that opened a WebSocket: 101, or over HTTP/2 any 2xx that
@@ -219,11 +230,11 @@ type delays struct {
 	backOff backoff.BackOff // the user's
 }
 
-func (c *retryConfig) newDelays() (*delays, error) {
-	d := &delays{given: c.delay}
+func (c *retryConfig) newDelays() (delays, error) {
+	d := delays{given: c.delay}
 	if c.backOff != nil {
 		if d.backOff = c.backOff(); isNil(d.backOff) {
-			return nil, errors.New("option RetryBackOff: the function returned nil")
+			return d, errors.New("option RetryBackOff: the function returned nil")
 		}
 		d.backOff.Reset() // without it, one that was put together by hand has no interval yet
 	}

@@ -36,14 +36,6 @@ type connectConfig struct {
 	own       *dial.Transport   // made of these, and shared by all who have the same
 }
 
-// roundTripper is what performs the HTTP exchange.
-func (c *connectConfig) roundTripper() http.RoundTripper {
-	if c.transport != nil {
-		return c.transport
-	}
-	return c.own
-}
-
 func (c *connectConfig) newTransport() *dial.Transport {
 	d := dial.Config{
 		Timeout:      c.timeout,

@@ -18,27 +18,25 @@ func CookieJar(jar http.CookieJar) Option {
 }
 
 // cookies is the step for [CookieJar].
-func cookies(jar http.CookieJar) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		if jar == nil {
-			return next
-		}
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			u := httpURL(req.URL)
-			if found := jar.Cookies(u); len(found) > 0 {
-				req = req.Clone(req.Context())
-				addCookies(req, found)
-			}
-			resp, err := next.RoundTrip(req)
-			if err != nil {
-				return nil, err
-			}
-			if set := resp.Cookies(); len(set) > 0 {
-				jar.SetCookies(u, set)
-			}
-			return resp, nil
-		})
+func cookies(jar http.CookieJar, next http.RoundTripper) http.RoundTripper {
+	if jar == nil {
+		return next
 	}
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		u := httpURL(req.URL)
+		if found := jar.Cookies(u); len(found) > 0 {
+			req = req.Clone(req.Context())
+			addCookies(req, found)
+		}
+		resp, err := next.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		if set := resp.Cookies(); len(set) > 0 {
+			jar.SetCookies(u, set)
+		}
+		return resp, nil
+	})
 }
 
 // addCookies puts cookies behind the user's own, in the one field that RFC 6265,

@@ -14,9 +14,8 @@ import (
 
 // execution is one execution of a Request: what it reads of the options.
 type execution struct {
-	config     *config // for another one
-	steps      func(innermost *opener) http.RoundTripper
-	opener     *opener
+	config     *config
+	opener     opener
 	target     *targetConfig
 	method     string
 	into       *intoConfig
@@ -47,9 +46,9 @@ func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, fail("request", nil, err)
 	}
-	httpResp, err := answerOf(e.steps(e.opener), req)
+	httpResp, err := answerOf(e.config.chain(&e.opener), req)
 	if err != nil {
-		return nil, fail("request", e.target.destination(), err)
+		return nil, fail("request", e.target.shown(), err)
 	}
 	a, err := e.answer(httpResp)
 	if err != nil {
@@ -90,7 +89,7 @@ func (e *execution) answer(httpResp *http.Response) (*answer, error) {
 			StatusCode: httpResp.StatusCode,
 			Header:     httpResp.Header,
 			Proto:      httpResp.Proto,
-			Request:    shared(e.opener.protocols.redacted(httpResp.Request)),
+			Request:    e.opener.protocols.sent(httpResp.Request),
 		},
 		body:      httpResp.Body,
 		protocols: e.opener.protocols,
@@ -98,12 +97,12 @@ func (e *execution) answer(httpResp *http.Response) (*answer, error) {
 		sent:      httpResp.Request,
 	}
 	if a.url.Host == "" { // a step in front of all others answered
-		u, _, err := e.target.resolve()
+		d, err := e.target.destination()
 		if err != nil {
 			_ = a.body.Close()
 			return nil, fail("url", nil, err)
 		}
-		a.url = u
+		a.url = d.url
 	}
 	return a, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -24,15 +25,20 @@ import (
 	"github.com/reqws/reqws/internal/wire"
 )
 
-// handshake is one opening handshake, and once it succeeded the connection. What
-// is set until then belongs to the goroutine that performs it, and is fixed once
-// open is.
+// handshake is one opening handshake, and once it succeeded the connection, and the
+// context by which its answer is told. What is set until then belongs to the goroutine
+// that performs it, and is fixed once open is.
 type handshake struct {
-	o           *opener
-	key         string   // Sec-WebSocket-Key
-	offer       string   // Sec-WebSocket-Extensions, if any
-	noCtx       bool     // the offer is one without context takeover
-	offered     []string // subprotocols
+	context.Context // of the request
+	o               *opener
+
+	url         url.URL                       // what is sent,
+	values      [len(handshakeHeaders)]string // and its headers
+	body        openBody                      // of the answer
+	key         string                        // Sec-WebSocket-Key
+	offer       string                        // Sec-WebSocket-Extensions, if any
+	noCtx       bool                          // the offer is one without context takeover
+	offered     []string                      // subprotocols
 	timer       *time.Timer
 	cancel      context.CancelFunc // of an open one, lets go of what a user's Transport holds
 	conn        *netconn.Conn
@@ -46,18 +52,31 @@ type handshake struct {
 	gone atomic.Bool // it was given up
 }
 
-// withTimeout makes the ctx of a handshake, which ends when it is given up. Over the
-// user's own Transport ConnectTimeout ends it too.
-func (h *handshake) withTimeout(ctx context.Context) context.Context {
-	ctx, cancel := context.WithCancelCause(ctx)
+type handshakeKey struct{}
+
+// Value implements context.Context.
+func (h *handshake) Value(key any) any {
+	if key == (handshakeKey{}) {
+		return h
+	}
+	return h.Context.Value(key)
+}
+
+// bound makes the ctx of a handshake, which ends with ConnectTimeout, or when it is given up.
+func (h *handshake) bound(ctx context.Context) context.Context {
+	if h.o.connect.transport == nil {
+		ctx, h.cancel = h.o.connect.own.Bound(ctx)
+		return ctx
+	}
+	ctx, cancel := context.WithCancelCause(ctx) // what is open may hang on it, and goes on
 	h.cancel = func() { cancel(nil) }
-	if timeout := h.o.connect.timeout; h.o.connect.transport != nil && timeout > 0 {
+	if timeout := h.o.connect.timeout; timeout > 0 {
 		h.timer = time.AfterFunc(timeout, func() { cancel(dial.TimeoutError(timeout)) })
 	}
 	return ctx
 }
 
-// stopTimer stops the timer of withTimeout.
+// stopTimer stops the timer of bound.
 func (h *handshake) stopTimer() {
 	if h.timer != nil {
 		h.timer.Stop()
@@ -79,7 +98,9 @@ func (h *handshake) abandon() {
 // exchange sends the opening handshake of RFC 6455, section 4.1, and checks what
 // comes back. If that opens a WebSocket, h.conn is set.
 func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Response, error) {
-	resp, err := h.o.exchange(h.request(ctx, req), req.URL)
+	resp, err := h.o.exchange(h.request(ctx, req), req.URL, func(sent *http.Request) (*http.Response, error) {
+		return h.o.connect.own.Open(ctx, h.cancel, sent)
+	})
 	if err != nil {
 		return nil, caused(ctx, failure.Unquoted(err))
 	}
@@ -98,35 +119,55 @@ func (h *handshake) exchange(ctx context.Context, req *http.Request) (*http.Resp
 	if err := h.chosen(resp.Header.Values(protocolHeader)); err != nil {
 		return nil, err
 	}
-	return resp, h.negotiated(resp.Header.Values("Sec-WebSocket-Extensions"))
+	return resp, h.negotiated(resp.Header.Values("Sec-Websocket-Extensions"))
 }
 
 // request returns req as an opening handshake in http or https.
 func (h *handshake) request(ctx context.Context, req *http.Request) *http.Request {
-	out := req.Clone(ctx)
-	out.Method, out.Body, out.GetBody, out.ContentLength = http.MethodGet, nil, nil, 0
-	out.URL.Scheme = asHTTP(req.URL.Scheme)
-	out.URL.User, out.URL.Fragment, out.URL.RawFragment = nil, "", ""
-	if out.Header == nil {
-		out.Header = make(http.Header)
-	}
-	var key [16]byte
-	rand.Read(key[:])
-	h.key = base64.StdEncoding.EncodeToString(key[:])
-	h.offered = protocolNames(out.Header)
-	set := func(name, value string) {
-		deleteHeader(out.Header, name)
-		if value != "" {
-			out.Header.Set(name, value)
+	out := req.WithContext(ctx)
+	h.url = *req.URL
+	h.url.Scheme = asHTTP(req.URL.Scheme)
+	h.url.User, h.url.Fragment, h.url.RawFragment = nil, "", ""
+	out.Method, out.URL, out.Body, out.GetBody, out.ContentLength = http.MethodGet, &h.url, nil, nil, 0
+	h.key, h.offered = newKey(), protocolNames(req.Header)
+	out.Header = make(http.Header, len(req.Header)+len(h.values))
+	for name, values := range req.Header {
+		if !isOfHandshake(name) {
+			out.Header[name] = values
 		}
 	}
-	set("Connection", "Upgrade")
-	set("Upgrade", "websocket")
-	set("Sec-Websocket-Version", "13")
-	set("Sec-Websocket-Key", h.key)
-	set("Sec-Websocket-Extensions", h.offer)
-	set(protocolHeader, strings.Join(h.offered, ","))
+	if h.o.connect.transport != nil {
+		out.Header = out.Header.Clone() // whatever that does with it
+	}
+	h.values = [...]string{"Upgrade", "websocket", "13", h.key, h.offer, strings.Join(h.offered, ",")}
+	for i, name := range handshakeHeaders {
+		if h.values[i] != "" {
+			out.Header[name] = h.values[i : i+1 : i+1]
+		}
+	}
 	return out
+}
+
+// handshakeHeaders are those that a handshake writes itself.
+var handshakeHeaders = [...]string{
+	"Connection", "Upgrade", "Sec-Websocket-Version", "Sec-Websocket-Key", "Sec-Websocket-Extensions", protocolHeader,
+}
+
+// isOfHandshake tells them, in whatever case a step has written one.
+func isOfHandshake(name string) bool {
+	for _, own := range handshakeHeaders {
+		if strings.EqualFold(name, own) {
+			return true
+		}
+	}
+	return false
+}
+
+// newKey makes a Sec-WebSocket-Key.
+func newKey() string {
+	var key [16]byte
+	rand.Read(key[:])
+	return string(base64.StdEncoding.AppendEncode(make([]byte, 0, 24), key[:]))
 }
 
 // offerDeflate decides what to offer. coder's Conn has an offer of its own: it
@@ -150,11 +191,11 @@ func (h *handshake) switched(resp *http.Response) error {
 	if up := resp.Header.Values("Upgrade"); len(up) != 1 || !strings.EqualFold(strings.TrimSpace(up[0]), "websocket") {
 		return errors.New("the answer 101 has no Upgrade: websocket, or more in it than that")
 	}
-	accept := resp.Header.Values("Sec-WebSocket-Accept")
+	accept := resp.Header.Values("Sec-Websocket-Accept")
 	if len(accept) > 1 {
 		return errors.New("the server answered with more than one Sec-WebSocket-Accept") // RFC 6455, section 11.3.3
 	}
-	if len(accept) == 0 || accept[0] != acceptKey(h.key) {
+	if want := acceptBytes(h.key); len(accept) == 0 || accept[0] != string(want[:]) {
 		return errors.New("the server's Sec-WebSocket-Accept does not answer the key that was sent")
 	}
 	return nil
@@ -163,8 +204,14 @@ func (h *handshake) switched(resp *http.Response) error {
 // acceptKey is what proves that the server understood the handshake (RFC 6455,
 // section 4.2.2).
 func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
+	accept := acceptBytes(key)
+	return string(accept[:])
+}
+
+func acceptBytes(key string) (accept [28]byte) {
+	sum := sha1.Sum(append(append(make([]byte, 0, 64), key...), "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
+	base64.StdEncoding.Encode(accept[:], sum[:])
+	return accept
 }
 
 // chosen takes in the subprotocol that the server chose.

@@ -80,31 +80,54 @@ const userAgent = "reqws"
 // setHeaders is the step that puts the user's headers on each hop, under their
 // canonical names: steps and net/http look for them there. The spelling that the
 // user gave them comes last, see [keepSpelling].
-func setHeaders(c *headerConfig, body *requestBody, hostname string) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := hopOf(req.Context())
-			req = req.Clone(req.Context())
-			if _, given := req.Header["User-Agent"]; !given {
-				req.Header.Set("User-Agent", userAgent)
-			}
-			if err := body.set(req, h); err != nil {
-				return nil, fail("request", req.URL, err)
-			}
-			for name, values := range c.fields {
-				req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
-			}
-			setHost(req, h, hostname)
-			if h.bodiless {
-				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
-			}
-			if h.foreign {
-				maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !mayCrossOrigins(name) })
-			}
-			c.protocols.offer(req, h)
-			noteAttempt(req)
-			return next.RoundTrip(req)
-		})
+func setHeaders(c *headerConfig, body *requestBody, hostname string, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h := hopOf(req.Context())
+		req.Header = headerCopy(req.Header, len(c.fields)+1)
+		if err := body.set(req, h); err != nil {
+			return nil, fail("request", req.URL, err)
+		}
+		c.set(req.Header)
+		setHost(req, h, hostname)
+		if h.bodiless {
+			maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
+		}
+		if h.foreign {
+			maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !mayCrossOrigins(name) })
+		}
+		c.protocols.offer(req, h)
+		noteAttempt(req)
+		return next.RoundTrip(req)
+	})
+}
+
+// headerCopy copies a header, with room for more.
+func headerCopy(h http.Header, more int) http.Header {
+	c := make(http.Header, len(h)+more)
+	for name, values := range h {
+		c[name] = slices.Clone(values)
+	}
+	return c
+}
+
+// set puts what the options say into a header that belongs to one hop. The values, which steps may
+// change, are copies that lie side by side.
+func (c *headerConfig) set(h http.Header) {
+	n := 1
+	for _, values := range c.fields {
+		n += len(values)
+	}
+	copies := make([]string, 0, n)
+	set := func(name string, values ...string) {
+		start := len(copies)
+		copies = append(copies, values...)
+		h[name] = copies[start:len(copies):len(copies)]
+	}
+	if _, given := h["User-Agent"]; !given {
+		set("User-Agent", userAgent)
+	}
+	for name, values := range c.fields {
+		set(http.CanonicalHeaderKey(name), values...)
 	}
 }
 
@@ -144,29 +167,27 @@ func mayCrossOrigins(name string) bool {
 // servers to which that matters. What another step has put in place of the user's value
 // keeps the canonical name, and so do those that net/http looks for itself, since it
 // would send a value of its own besides.
-func keepSpelling(fields http.Header) Step {
+func keepSpelling(fields http.Header, next http.RoundTripper) http.RoundTripper {
 	var spelled []string
 	for written := range fields {
 		if name := http.CanonicalHeaderKey(written); name != written && !keepsCanonicalName(name) {
 			spelled = append(spelled, written)
 		}
 	}
-	return func(next http.RoundTripper) http.RoundTripper {
-		if len(spelled) == 0 {
-			return next
-		}
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			req = req.Clone(req.Context())
-			for _, written := range spelled {
-				name := http.CanonicalHeaderKey(written)
-				if values := req.Header[name]; values != nil && slices.Equal(values, fields[written]) {
-					delete(req.Header, name)
-					req.Header[written] = values
-				}
-			}
-			return next.RoundTrip(req)
-		})
+	if len(spelled) == 0 {
+		return next
 	}
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		req = req.Clone(req.Context())
+		for _, written := range spelled {
+			name := http.CanonicalHeaderKey(written)
+			if values := req.Header[name]; values != nil && slices.Equal(values, fields[written]) {
+				delete(req.Header, name)
+				req.Header[written] = values
+			}
+		}
+		return next.RoundTrip(req)
+	})
 }
 
 func keepsCanonicalName(name string) bool {

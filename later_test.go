@@ -146,7 +146,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"ProxyHeader", ProxyHeader(http.Header{"X-A": {"1"}}), ProxyHeader(http.Header{"X-A": {"2"}}), func(c *config) any { return c.connect.own.ProxyHeader.Get("X-A") }, nil},
 		{"HTTP2Settings", HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 1}), HTTP2Settings(http.HTTP2Config{MaxReadFrameSize: 2}), func(c *config) any { return c.connect.own.HTTP2.MaxReadFrameSize }, nil},
 		{"Compression", Compression(websocket.CompressionContextTakeover), Compression(websocket.CompressionDisabled), func(c *config) any { return c.connect.compression }, nil},
-		{"Transport", Transport(http.DefaultTransport), Transport(nil), func(c *config) any { return c.connect.roundTripper() == http.RoundTripper(c.connect.own) }, nil},
+		{"Transport", Transport(http.DefaultTransport), Transport(nil), func(c *config) any { return c.connect.transport == nil }, nil},
 		{"WriteTimeout", WriteTimeout(1), WriteTimeout(2), func(c *config) any { return c.life.writeTimeout }, nil},
 		{"CloseTimeout", CloseTimeout(1), CloseTimeout(2), func(c *config) any { return c.life.closeTimeout }, nil},
 		{"Heartbeat", Heartbeat(1, 2), Heartbeat(3, 4), func(c *config) any { return c.life.heartbeat.interval + c.life.heartbeat.timeout }, nil},

@@ -1,7 +1,6 @@
 package reqws
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -27,7 +26,8 @@ type opener struct {
 
 	mu    sync.Mutex
 	tries []*handshake
-	over  bool // the execution has its answer
+	first [1]*handshake // most often the only one
+	over  bool          // the execution has its answer
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -42,22 +42,23 @@ func (o *opener) roundTrip(req *http.Request) (*http.Response, error) {
 	if isWebSocket(req.URL) {
 		return o.handshake(req)
 	}
-	resp, err := o.exchange(req, req.URL)
+	resp, err := o.exchange(req, req.URL, o.connect.own.RoundTrip)
 	return resp, fail("request", req.URL, failure.Unquoted(err))
 }
 
 // exchange sends a request, in http or https, and returns the answer. u is its URL as errors
-// show it.
-func (o *opener) exchange(req *http.Request, u *url.URL) (*http.Response, error) {
-	if o.connect.transport == nil {
-		if err := checkSent(req); err != nil {
-			return nil, fail(failure.Request, u, err)
-		}
-		if s := o.connect.serverOf(hopOf(req.Context())); s != (dial.Server{}) {
-			req = req.WithContext(dial.WithServer(req.Context(), s))
-		}
+// show it, and own how that is done without the user's Transport.
+func (o *opener) exchange(req *http.Request, u *url.URL, own RoundTripFunc) (*http.Response, error) {
+	if o.connect.transport != nil {
+		return answerOf(o.connect.transport, req)
 	}
-	return answerOf(o.connect.roundTripper(), req)
+	if err := checkSent(req); err != nil {
+		return nil, fail(failure.Request, u, err)
+	}
+	if s := o.connect.serverOf(hopOf(req.Context())); s != (dial.Server{}) {
+		req = req.WithContext(dial.WithServer(req.Context(), s))
+	}
+	return own(req)
 }
 
 // answerOf has a round tripper that may be anyone's perform one exchange, and
@@ -82,9 +83,9 @@ func answerOf(rt http.RoundTripper, req *http.Request) (*http.Response, error) {
 // handshake performs one opening handshake. A refusal is an answer, which steps
 // may act upon, and everything else that opens nothing an error.
 func (o *opener) handshake(req *http.Request) (*http.Response, error) {
-	h := &handshake{o: o}
+	h := &handshake{Context: req.Context(), o: o}
 	h.offerDeflate()
-	ctx := h.withTimeout(req.Context())
+	ctx := h.bound(req.Context())
 	if !o.begin(h) {
 		h.abandon()
 		return nil, fail("handshake", req.URL, errOver)
@@ -103,12 +104,10 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	}
 	// By the body the handshake is found again, and by the request where a step
 	// wraps the body.
-	resp.Request = req.WithContext(context.WithValue(req.Context(), handshakeKey{}, h))
-	resp.Body = &openBody{h.conn, h}
+	h.body = openBody{h.conn, h}
+	resp.Request, resp.Body = req.WithContext(h), &h.body
 	return resp, nil
 }
-
-type handshakeKey struct{}
 
 // errOver is what comes of a handshake that a step did not wait for.
 var errOver = errors.New("the execution went on without this handshake")
@@ -118,6 +117,9 @@ func (o *opener) begin(h *handshake) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.over {
+		if o.tries == nil {
+			o.tries = o.first[:0]
+		}
 		o.tries = append(o.tries, h)
 	}
 	return !o.over
@@ -172,7 +174,7 @@ func (o *opener) settle(winner *handshake) {
 			h.cancel()
 		}
 	}
-	o.tries, o.over = nil, true
+	o.tries, o.first[0], o.over = nil, nil, true
 }
 
 // openBody is what steps see of an open WebSocket: the connection.

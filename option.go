@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,6 +81,7 @@ func (c *config) with(opts []Option) *config {
 	d := *c
 	d.errs = maps.Clone(c.errs)
 	d.header.fields = c.header.fields.Clone()
+	d.target.last = new(atomic.Pointer[destination])
 	d.target.params = maps.Clone(c.target.params)
 	d.target.extraParams = slices.Clip(c.target.extraParams)
 	d.steps = slices.Clip(c.steps)
@@ -115,6 +117,9 @@ func (c *config) set(o Option) {
 
 // err joins what was wrong with the options, in the order of their names.
 func (c *config) err() error {
+	if len(c.errs) == 0 {
+		return nil
+	}
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c.errs)) {
 		errs = append(errs, c.errs[name])

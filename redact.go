@@ -47,22 +47,29 @@ func (p *subprotocols) redactedHeader(h http.Header) http.Header {
 	all := make([]string, 0, n)
 	out := make(http.Header, len(h))
 	for name, values := range h {
-		if strings.EqualFold(name, "Sec-WebSocket-Key") {
+		if isKey(name) {
 			continue
 		}
 		start, secret := len(all), isSecretName(name)
 		for _, v := range values {
-			switch {
-			case secret:
-				v = failure.Hidden
-			case strings.EqualFold(name, protocolHeader):
-				v = p.shown(v)
-			}
-			all = append(all, v)
+			all = append(all, p.redactedValue(name, secret, v))
 		}
 		out[name] = all[start:len(all):len(all)]
 	}
 	return out
+}
+
+// isKey tells the header that says nothing once the handshake is over.
+func isKey(name string) bool { return strings.EqualFold(name, "Sec-WebSocket-Key") }
+
+func (p *subprotocols) redactedValue(name string, secret bool, v string) string {
+	switch {
+	case secret:
+		return failure.Hidden
+	case strings.EqualFold(name, protocolHeader):
+		return p.shown(v)
+	}
+	return v
 }
 
 // redactedQuery takes the values of secret parameters out of a query, and leaves
@@ -109,6 +116,10 @@ var (
 // isSecretName tells from the name of a header or parameter that its value is a
 // credential, or may be one: it errs on that side.
 func isSecretName(name string) bool {
+	switch name {
+	case "User-Agent", "Origin", "Host", "Accept", "Accept-Language", "Accept-Encoding", "Cache-Control", "Pragma", protocolHeader:
+		return false // as what follows says, too
+	}
 	words := nameWords(name)
 	for _, word := range words {
 		word = strings.TrimRight(word, "0123456789")

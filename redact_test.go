@@ -227,6 +227,54 @@ func TestRedacted(t *testing.T) {
 	is.Equal(got.Context(), context.Background()) // no ctx, with all that it may hold
 }
 
+// One that is kept serves for requests that look the same, and for no other.
+func TestIsRedacted(t *testing.T) {
+	request := func(change func(*http.Request)) *http.Request {
+		req, err := http.NewRequest("GET", "ws://u:p@example.com/a%2Fb?x=1&token=one", nil)
+		is.New(t).NoErr(err)
+		req.Header = http.Header{"Authorization": {"one"}, "X-Room": {"go", "lang"}, "Sec-Websocket-Key": {"one"}, "Sec-Websocket-Protocol": {"v1, header-one"}}
+		change(req)
+		return req
+	}
+	p := new(subprotocols)
+	kept := p.redacted(request(func(*http.Request) {}))
+	for name, change := range map[string]func(*http.Request){
+		"nothing":           func(*http.Request) {},
+		"credentials":       func(r *http.Request) { r.Header.Set("Authorization", "two") },
+		"the userinfo":      func(r *http.Request) { r.URL.User = nil },
+		"a secret param":    func(r *http.Request) { r.URL.RawQuery = "x=1&token=two" },
+		"the key":           func(r *http.Request) { r.Header.Set("Sec-Websocket-Key", "two") },
+		"no key":            func(r *http.Request) { r.Header.Del("Sec-Websocket-Key") },
+		"a secret protocol": func(r *http.Request) { r.Header.Set("Sec-Websocket-Protocol", "v1, header-two") },
+	} {
+		if !p.isRedacted(kept, request(change)) {
+			t.Errorf("%s makes a difference", name)
+		}
+	}
+	for name, change := range map[string]func(*http.Request){
+		"scheme":         func(r *http.Request) { r.URL.Scheme = "wss" },
+		"host":           func(r *http.Request) { r.URL.Host = "example.org" },
+		"path":           func(r *http.Request) { r.URL.Path = "/" },
+		"raw path":       func(r *http.Request) { r.URL.RawPath = "/a%2fb" },
+		"query":          func(r *http.Request) { r.URL.RawQuery = "x=2&token=one" },
+		"another param":  func(r *http.Request) { r.URL.RawQuery = "x=1&token=one&y" },
+		"method":         func(r *http.Request) { r.Method = "HEAD" },
+		"Host":           func(r *http.Request) { r.Host = "other.example" },
+		"protocol":       func(r *http.Request) { r.Proto = "HTTP/2.0" },
+		"a value":        func(r *http.Request) { r.Header["X-Room"][1] = "c" },
+		"fewer values":   func(r *http.Request) { r.Header["X-Room"] = []string{"go"} },
+		"a header more":  func(r *http.Request) { r.Header.Set("X-More", "") },
+		"a header less":  func(r *http.Request) { r.Header.Del("X-Room") },
+		"no credentials": func(r *http.Request) { r.Header.Del("Authorization") },
+		"another header": func(r *http.Request) { r.Header["X-Else"] = r.Header["X-Room"]; r.Header.Del("X-Room") },
+		"a protocol":     func(r *http.Request) { r.Header.Set("Sec-Websocket-Protocol", "v2, header-one") },
+	} {
+		if p.isRedacted(kept, request(change)) {
+			t.Errorf("another %s makes no difference", name)
+		}
+	}
+}
+
 // Names of headers and parameters in which clouds, APIs and exchanges take
 // credentials, and names that must stay visible.
 func TestIsSecretName(t *testing.T) {

@@ -71,6 +71,7 @@ type hop struct {
 	crossOrigin bool          // it goes to another origin than hop 0
 	foreign     bool          // it is not to get credentials
 	bodiless    bool          // a redirect has made a GET without a body of it
+	sent        url.URL       // of the first one, url for its request
 }
 
 type hopKey struct{}
@@ -92,33 +93,31 @@ func hopOf(ctx context.Context) *hop {
 func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
-// All steps behind it run again on each hop.
-func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := &hop{}
-			for {
-				ctx := context.WithValue(req.Context(), hopKey{}, h)
-				resp, err := next.RoundTrip(req.WithContext(ctx))
-				if err != nil || c.off || !isRedirect(resp) {
-					return resp, err
-				}
-				_ = resp.Body.Close()
-				to, err := c.follow(h, resp)
-				if err != nil {
-					return nil, fail("redirect", h.url, err)
-				}
-				if log := logs.logger(); log != nil {
-					log.LogAttrs(req.Context(), c.level, "reqws: redirect",
-						slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
-				}
-				trace.redirects(h, to, resp)
-				req = req.Clone(req.Context())
-				req.URL, req.Method = cloneURL(to.url), to.method
-				h = to
+// All steps behind it run again on each hop, with a request that is theirs: it is completed
+// on its way, and a copy made where what is put in is not for all to see.
+func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h, before := hopOf(req.Context()), *req
+		for {
+			resp, err := next.RoundTrip(req)
+			if err != nil || c.off || !isRedirect(resp) {
+				return resp, err
 			}
-		})
-	}
+			_ = resp.Body.Close()
+			to, err := c.follow(h, resp)
+			if err != nil {
+				return nil, fail("redirect", h.url, err)
+			}
+			if log := logs.logger(); log != nil {
+				log.LogAttrs(before.Context(), c.level, "reqws: redirect",
+					slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
+			}
+			trace.redirects(h, to, resp)
+			req = before.Clone(context.WithValue(before.Context(), hopKey{}, to))
+			req.URL, req.Method = cloneURL(to.url), to.method
+			h = to
+		}
+	})
 }
 
 func isRedirect(resp *http.Response) bool {

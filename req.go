@@ -71,39 +71,40 @@ func noStepNil(steps []Step) error {
 	return nil
 }
 
-// chain puts the steps in their order, the outermost first, around the
-// handshake. All that is inside retry runs again on each attempt, and all that is
+// chain puts the steps in their order around the handshake: the last one here is the
+// outermost. All that is inside retry runs again on each attempt, and all that is
 // inside followRedirects on each hop.
 func (c *config) chain(handshake *opener) http.RoundTripper {
-	steps := slices.Concat(
-		c.outerSteps,
-		[]Step{
-			retry(&c.retry, c.plain.method, &c.logs, c.watch.hooks),
-			followRedirects(&c.redirect, &c.logs, c.watch.hooks),
-			resolveURL(&c.target, c.plain.method),
-			setHeaders(&c.header, c.plain.body, c.connect.hostname),
-			cookies(c.jar),
-			authenticate(c.auth),
-		},
-		c.steps,
-		[]Step{
-			sign(c.sigV4),
-			keepSpelling(c.header.fields),
-		},
-	)
-	var rt http.RoundTripper = handshake
-	for i := len(steps) - 1; i >= 0; i-- {
-		rt = applyStep("request", steps[i], rt)
+	next := http.RoundTripper(handshake)
+	next = keepSpelling(c.header.fields, next)
+	next = sign(c.sigV4, next)
+	next = users(c.steps, next)
+	next = authenticate(c.auth, next)
+	next = cookies(c.jar, next)
+	next = setHeaders(&c.header, c.plain.body, c.connect.hostname, next)
+	next = resolveURL(&c.target, c.plain.method, next)
+	next = followRedirects(&c.redirect, &c.logs, c.watch.hooks, next)
+	next = retry(&c.retry, c.plain.method, &c.logs, c.watch.hooks, next)
+	return users(c.outerSteps, next)
+}
+
+// users puts steps of the user's around next, the first one outermost.
+func users(steps []Step, next http.RoundTripper) http.RoundTripper {
+	if len(steps) == 0 {
+		return next
 	}
-	return rt
+	next = completing("request", next)
+	for _, s := range slices.Backward(steps) {
+		next = applyStep("request", s, next)
+	}
+	return next
 }
 
 // execution returns what one execution reads of the options, unless they are wrong.
 func (c *config) execution() (*execution, error) {
 	return &execution{
 		config:     c,
-		steps:      c.chain,
-		opener:     &opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
+		opener:     opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
 		target:     &c.target,
 		method:     c.plain.method,
 		into:       &c.into,

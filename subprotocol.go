@@ -80,6 +80,9 @@ func protocolNames(h http.Header) []string {
 			spellings = append(spellings, name)
 		}
 	}
+	if spellings == nil {
+		return nil
+	}
 	slices.Sort(spellings)
 	for _, name := range spellings {
 		all = append(all, h[name]...)

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 )
 
 // targetConfig is what the options come to that say where to.
@@ -19,6 +20,7 @@ type targetConfig struct {
 	pathParams  map[string]string
 	pathStyle   PathStyle
 	webSocket   bool // an http URL means one, too
+	last        *atomic.Pointer[destination]
 }
 
 // URL sets what to connect to: ws or wss for a WebSocket, http or https for a
@@ -47,33 +49,59 @@ func BaseURLFunc(f func() string) Option {
 // resolveURL is the step that gives the request its URL: base, path parameters
 // and parameters put together, anew on each attempt. A redirect has its URL
 // already.
-func resolveURL(t *targetConfig, method string) Step {
-	return func(next http.RoundTripper) http.RoundTripper {
-		return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-			h := hopOf(req.Context())
-			if h.n > 0 {
-				return next.RoundTrip(req)
-			}
-			u, pattern, err := t.resolve()
-			if err != nil {
-				return nil, fail("url", nil, err) // what looks like host or port may be a password
-			}
-			h.user, u.User = u.User, nil
-			h.url, h.origin, h.method = u, u, method
-			if isWebSocket(u) {
-				h.method = http.MethodGet
-			}
-			req = req.WithContext(req.Context())
-			req.URL, req.Method, req.Pattern = cloneURL(u), h.method, pattern
+func resolveURL(t *targetConfig, method string, next http.RoundTripper) http.RoundTripper {
+	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		h := hopOf(req.Context())
+		if h.n > 0 {
 			return next.RoundTrip(req)
-		})
-	}
+		}
+		d, err := t.destination()
+		if err != nil {
+			return nil, fail("url", nil, err) // what looks like host or port may be a password
+		}
+		h.user, h.url, h.origin, h.method, h.sent = d.user, d.url, d.url, method, *d.url
+		if isWebSocket(d.url) {
+			h.method = http.MethodGet
+		}
+		req.URL, req.Method, req.Pattern = &h.sent, h.method, d.pattern
+		return next.RoundTrip(req)
+	})
 }
 
-// resolve puts the URL together from the options. The pattern is its path before
+// destination is what a targetConfig comes to. It is not changed.
+type destination struct {
+	relative  bool   // URL is,
+	base      string // to this
+	webSocket bool
+	url       *url.URL // without userinfo
+	user      *url.Userinfo
+	pattern   string
+}
+
+// destination puts the URL together, or returns what that came to before.
+func (t *targetConfig) destination() (*destination, error) {
+	d := t.last.Load()
+	relative, base := d != nil && d.relative || d == nil && !absoluteURL.MatchString(t.url), ""
+	if relative && t.baseURL != nil {
+		base = t.baseURL()
+	}
+	if d != nil && d.base == base && d.webSocket == t.webSocket {
+		return d, nil
+	}
+	u, pattern, err := t.resolve(base)
+	if err != nil {
+		return nil, err
+	}
+	d = &destination{relative: relative, base: base, webSocket: t.webSocket, url: u, user: u.User, pattern: pattern}
+	u.User = nil
+	t.last.Store(d)
+	return d, nil
+}
+
+// resolve puts the URL together from the options, with base for that of BaseURL. The pattern is its path before
 // the path parameters stood in it.
-func (t *targetConfig) resolve() (u *url.URL, pattern string, err error) {
-	ref, err := t.reference()
+func (t *targetConfig) resolve(base string) (u *url.URL, pattern string, err error) {
+	ref, err := t.reference(base)
 	if err != nil {
 		return nil, "", err
 	}
@@ -100,13 +128,13 @@ func (t *targetConfig) resolve() (u *url.URL, pattern string, err error) {
 	return u, cmp.Or(ref.path, "/"), nil
 }
 
-// destination is the URL that the options come to, nil if they come to none.
-func (t *targetConfig) destination() *url.URL {
-	u, _, err := t.resolve()
+// shown is the URL that the options come to, for errors; nil if they come to none.
+func (t *targetConfig) shown() *url.URL {
+	d, err := t.destination()
 	if err != nil {
 		return nil
 	}
-	return u
+	return d.url
 }
 
 // reference is a URL as it is written, taken apart: url.Parse would not take a
@@ -133,14 +161,10 @@ func splitURL(option, raw string) reference {
 }
 
 // reference joins URL to BaseURL.
-func (t *targetConfig) reference() (reference, error) {
+func (t *targetConfig) reference(base string) (reference, error) {
 	ref := splitURL("URL", t.url)
 	if ref.authority != "" {
 		return ref, nil
-	}
-	var base string
-	if t.baseURL != nil {
-		base = t.baseURL()
 	}
 	switch {
 	case base == "" && t.url == "":

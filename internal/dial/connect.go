@@ -8,7 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,18 +24,31 @@ import (
 type roundTrip struct {
 	*Transport
 	req      *http.Request
-	url      *url.URL     // as errors show it: ws and wss where it is a WebSocket
-	via      *url.URL     // the proxy, or nil
-	phase    atomic.Value // of what is under way
-	watch    *Stopwatch   // nil: nobody wants to know how long that takes
+	opens    bool          // a WebSocket
+	via      *url.URL      // the proxy, or nil
+	phase    atomic.Uint32 // of what is under way: the index in phaseNames
+	watch    *Stopwatch    // nil: nobody wants to know how long that takes
 	fallback fallback
 }
+
+// phaseNames are all those of an exchange. Noting a number takes no memory.
+var phaseNames = []string{failure.Lookup, failure.Dial, failure.Proxy, failure.TLS, failure.Handshake, failure.Request}
 
 // enter notes what the roundTrip is about to do. HTTP/2 dials on a goroutine of its
 // own.
 func (t *roundTrip) enter(phase string) {
-	t.phase.Store(phase)
+	t.phase.Store(uint32(slices.Index(phaseNames, phase)))
 	t.watch.enter(phase)
+}
+
+// shown is the URL as errors show it: with ws or wss where it is a WebSocket's.
+func (t *roundTrip) shown() *url.URL {
+	if !t.opens {
+		return t.req.URL
+	}
+	shown := *t.req.URL
+	shown.Scheme = "ws" + strings.TrimPrefix(shown.Scheme, "http")
+	return &shown
 }
 
 // TimeoutError says that the time for connecting ran out. The phase is
@@ -46,12 +62,18 @@ func (TimeoutError) Timeout() bool        { return true }
 func (TimeoutError) Temporary() bool      { return true }
 func (TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
 
-// withTimeout cuts ctx off by the connect timeout d; 0 is none.
-func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d == 0 {
+// Bound cuts ctx off by the connect timeout, if there is one.
+func (tr *Transport) Bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if tr.Timeout == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeoutCause(ctx, d, TimeoutError(d))
+	return context.WithTimeoutCause(ctx, tr.Timeout, tr.timeLimit)
+}
+
+// timedOut reports whether ctx, one of Bound, was ended by the connect timeout.
+func timedOut(ctx context.Context) bool {
+	_, yes := context.Cause(ctx).(TimeoutError)
+	return yes
 }
 
 // fail says what the roundTrip failed in. Where ctx is over that is why, whatever
@@ -63,11 +85,11 @@ func (t *roundTrip) fail(ctx context.Context, err error) error {
 	if why := failure.Ended(ctx, err); why != nil {
 		err = why
 	}
-	phase := t.phase.Load().(string)
+	phase := phaseNames[t.phase.Load()]
 	if phase == failure.Proxy && t.via != nil {
 		err = &proxyError{proxyName(t.via), failure.WithoutURL(err)}
 	}
-	return failure.In(phase, t.url, failure.Unquoted(err))
+	return failure.In(phase, t.shown(), failure.Unquoted(err))
 }
 
 // closeAtEnd runs f, which works on conn, and closes conn the moment ctx ends, so that
@@ -107,7 +129,10 @@ func (t *roundTrip) connect(ctx context.Context) (conn net.Conn, err error) {
 	addr, err := address(t.req.URL)
 	if err == nil {
 		t.enter(failure.Dial)
-		conn, err = t.DialContext(t.traceLookup(ctx), "tcp", addr)
+		if t.looksUp || !isAddress(t.req.URL.Hostname()) {
+			ctx = t.traceLookup(ctx)
+		}
+		conn, err = t.DialContext(ctx, "tcp", addr)
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
@@ -125,12 +150,21 @@ func (t *roundTrip) traceLookup(ctx context.Context) context.Context {
 	})
 }
 
+// isAddress reports whether there is nothing to look up.
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
 // address returns the host and port to dial for u. A host name beyond ASCII is
 // looked up in its IDNA form (RFC 5891).
 func address(u *url.URL) (string, error) {
 	name, err := host.ASCII(u.Hostname())
 	if err != nil {
 		return "", err
+	}
+	if u.Port() != "" && name == u.Hostname() {
+		return u.Host, nil
 	}
 	return net.JoinHostPort(name, cmp.Or(u.Port(), host.Ports[u.Scheme], socksPort)), nil
 }

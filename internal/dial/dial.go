@@ -48,21 +48,24 @@ type Config struct {
 // Transport performs requests over connections that it opens. It is safe for concurrent use.
 type Transport struct {
 	Config
-	pool h2.Pool
+	pool      h2.Pool
+	looksUp   bool  // the dialer is the user's, and may look up what it will
+	timeLimit error // what a ctx ends with that Timeout has ended
 
 	mu      sync.Mutex
-	learned map[string]Protocol // what a server has, by origin
+	learned map[origin]Protocol // what a server has
 }
 
 // New returns a Transport. An unset DialContext is that of a net.Dialer.
 func New(c Config) *Transport {
+	t := &Transport{Config: c, looksUp: c.DialContext != nil, timeLimit: TimeoutError(c.Timeout)}
 	if c.DialContext == nil {
-		c.DialContext = new(net.Dialer).DialContext
+		t.DialContext = new(net.Dialer).DialContext
 	}
 	if c.Proxy == nil {
-		c.Proxy = proxyFromEnvironment()
+		t.Proxy = proxyFromEnvironment()
 	}
-	return &Transport{Config: c}
+	return t
 }
 
 // Server says more of a request's server than its URL does. It goes with the context of the
@@ -90,22 +93,26 @@ func (t *roundTrip) server() Server {
 // a 200 over HTTP/2, with a *Conn for its body: then nothing of the
 // handshake is left, no deadline either.
 func (tr *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	t := &roundTrip{Transport: tr, req: req, url: req.URL, watch: stopwatchOf(req.Context())}
-	opens := strings.EqualFold(req.Header.Get("Upgrade"), "websocket")
-	if opens {
-		shown := *req.URL
-		shown.Scheme = "ws" + strings.TrimPrefix(shown.Scheme, "http")
-		t.url = &shown
+	if strings.EqualFold(req.Header.Get("Upgrade"), "websocket") {
+		ctx, cancel := tr.Bound(req.Context())
+		return tr.Open(ctx, cancel, req)
 	}
-	t.enter(failure.Proxy)
+	t := tr.begin(req)
 	if err := t.chooseProxy(); err != nil {
 		return nil, t.fail(req.Context(), err)
 	}
-	if !opens {
-		return t.plain()
-	}
+	return t.plain()
+}
 
-	ctx, cancel := withTimeout(req.Context(), t.Timeout)
+// Open is RoundTrip for a handshake within ctx, which is one of Bound; once nothing is left to be
+// bounded it calls cancel.
+func (tr *Transport) Open(ctx context.Context, cancel context.CancelFunc, req *http.Request) (*http.Response, error) {
+	t := tr.begin(req)
+	t.opens = true
+	if err := t.chooseProxy(); err != nil {
+		cancel()
+		return nil, t.fail(req.Context(), err)
+	}
 	resp, err := t.handshake(ctx)
 	if err != nil {
 		cancel()
@@ -117,6 +124,13 @@ func (tr *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body = &timedBody{resp.Body, t, ctx, cancel}
 	return resp, nil
+}
+
+// begin begins an exchange, with the choice of a proxy.
+func (tr *Transport) begin(req *http.Request) *roundTrip {
+	t := &roundTrip{Transport: tr, req: req, watch: stopwatchOf(req.Context())}
+	t.enter(failure.Proxy)
+	return t
 }
 
 // timedBody is the body of a refused handshake: reading it still takes from the

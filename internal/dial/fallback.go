@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/reqws/reqws/internal/h2"
@@ -41,7 +41,7 @@ func (t *roundTrip) handshake(ctx context.Context) (*http.Response, error) {
 			t.remember(origin, second)
 		}
 		return other, nil
-	case resp != nil && t.req.Context().Err() == nil:
+	case resp != nil && (ctx.Err() == nil || timedOut(ctx)):
 		return resp, nil // the server has said what it wants, and that is not to be had
 	case first == HTTP1 && !always: // it hung up on both
 		t.remember(origin, HTTP1)
@@ -52,22 +52,29 @@ func (t *roundTrip) handshake(ctx context.Context) (*http.Response, error) {
 	return nil, otherErr
 }
 
-// origin names all that decides what is at the other end of a connection: those
+// origin is all that decides what is at the other end of a connection: those
 // that agree in it can share one.
-func (t *roundTrip) origin() string {
-	via := ""
+type origin struct {
+	scheme, host string
+	serverName   string
+	via          string // the proxy
+	foreign      bool   // without the user's certificates
+}
+
+func (o origin) String() string {
+	return fmt.Sprint(o.scheme, " ", o.host, " ", o.serverName, " ", o.via, " ", o.foreign)
+}
+
+func (t *roundTrip) origin() origin {
+	o := origin{scheme: t.req.URL.Scheme, host: t.req.URL.Host, serverName: t.serverName(), foreign: t.server().Foreign}
 	if t.via != nil {
-		via = t.via.String()
+		o.via = t.via.String()
 	}
-	foreign := ""
-	if t.server().Foreign { // without the user's certificates
-		foreign = "foreign"
-	}
-	return strings.Join([]string{t.req.URL.Scheme, t.req.URL.Host, t.serverName(), via, foreign}, " ")
+	return o
 }
 
 // order returns the protocols to try; the second is 0 if there is but one.
-func (t *roundTrip) order(origin string) (first, second Protocol) {
+func (t *roundTrip) order(origin origin) (first, second Protocol) {
 	if len(t.Protocols) == 1 {
 		return t.Protocols[0], 0
 	}
@@ -78,21 +85,21 @@ func (t *roundTrip) order(origin string) (first, second Protocol) {
 }
 
 // remembered returns what is known of an origin, 0 if that is nothing.
-func (t *roundTrip) remembered(origin string) Protocol {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.learned[origin]
+func (tr *Transport) remembered(o origin) Protocol {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.learned[o]
 }
 
 // remember keeps what a server has, or is to be asked in.
-func (t *roundTrip) remember(origin string, p Protocol) {
+func (tr *Transport) remember(o origin, p Protocol) {
 	const most = 1024 // origins; a redirecting server could name ever new ones
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, known := t.learned[origin]; t.learned == nil || len(t.learned) >= most && !known {
-		t.learned = make(map[string]Protocol)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	if _, known := tr.learned[o]; tr.learned == nil || len(tr.learned) >= most && !known {
+		tr.learned = make(map[origin]Protocol)
 	}
-	t.learned[origin] = p
+	tr.learned[o] = p
 }
 
 func (t *roundTrip) openIn(ctx context.Context, p Protocol, orElse bool) (*http.Response, error) {
@@ -114,7 +121,7 @@ var errNoHTTP2 = errors.New("the server did not choose HTTP/2 in ALPN")
 
 // declines says whether an answer or error means that the server wants another
 // protocol than p, and whether it always will.
-func (t *roundTrip) declines(origin string, p Protocol, resp *http.Response, err error) (declined, always bool) {
+func (t *roundTrip) declines(origin origin, p Protocol, resp *http.Response, err error) (declined, always bool) {
 	if err == nil {
 		declined = wantsOther(resp)
 		return declined, declined

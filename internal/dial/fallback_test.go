@@ -23,7 +23,7 @@ func TestLearnedIsBounded(t *testing.T) {
 	is := is.New(t)
 	tr := &roundTrip{Transport: New(Config{})}
 	for i := range 5000 {
-		tr.remember(string(rune(i)), HTTP2)
+		tr.remember(origin{host: string(rune(i))}, HTTP2)
 	}
 	is.True(len(tr.learned) <= 1024)
 }

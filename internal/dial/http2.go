@@ -35,7 +35,7 @@ func (t *roundTrip) extendedConnect(ctx context.Context, orElse bool) (*http.Res
 		t.watch.dials()
 		return t.openHTTP2(shared, orElse)
 	}
-	resp, stream, err := t.pool.Connect(ctx, t.origin(), streamRequest(t.req), dial, h2.Config{Settings: t.HTTP2})
+	resp, stream, err := t.pool.Connect(ctx, t.origin().String(), streamRequest(t.req), dial, h2.Config{Settings: t.HTTP2})
 	if err != nil {
 		return nil, t.failStream(ctx, err)
 	}
@@ -50,7 +50,7 @@ func (t *roundTrip) extendedConnect(ctx context.Context, orElse bool) (*http.Res
 // openHTTP2 connects for all who wait for a connection to the origin. shared
 // ends when none of them does any more.
 func (t *roundTrip) openHTTP2(shared context.Context, orElse bool) (net.Conn, error) {
-	ctx, cancel := withTimeout(shared, t.Timeout)
+	ctx, cancel := t.Bound(shared)
 	defer cancel()
 	offer := []string{alpnHTTP2}
 	if orElse {
@@ -77,7 +77,7 @@ func (t *roundTrip) openHTTP2(shared context.Context, orElse bool) (net.Conn, er
 func (t *roundTrip) failStream(ctx context.Context, err error) error {
 	var shared *failure.Error
 	if errors.As(err, &shared) {
-		return &failure.Error{Phase: shared.Phase, URL: failure.SafeURL(t.url), Err: shared.Err}
+		return &failure.Error{Phase: shared.Phase, URL: failure.SafeURL(t.shown()), Err: shared.Err}
 	}
 	unprocessed := errors.Is(err, h2.ErrNotProcessed)
 	if netconn.IsLoss(err) && !errors.Is(err, h2.ErrHTTP11Required) {

@@ -75,7 +75,7 @@ func (t *roundTrip) forward(once *http.Transport) {
 // cancelled.
 func (t *roundTrip) dialPlain(dial func(context.Context) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(context.Context, string, string) (net.Conn, error) {
-		ctx, cancel := withTimeout(t.req.Context(), t.Timeout)
+		ctx, cancel := t.Bound(t.req.Context())
 		defer cancel()
 		conn, err := dial(ctx)
 		if err == nil {

@@ -160,13 +160,15 @@ func (t *roundTrip) httpConnect(ctx context.Context, conn net.Conn, addr string)
 	if _, err := conn.Write(request.Bytes()); err != nil {
 		return nil, err
 	}
-	answer := readAnswer(conn)
+	answer := readAnswer(conn, nil)
 	resp, err := answer.head(req)
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode/100 == 2 {
-		return answer.rest(), nil
+		rest = answer.rest()
+		answer.release()
+		return rest, nil
 	}
 	body := ReadStart(ctx, &connBody{resp.Body, conn, func() bool { return true }})
 	return nil, t.ProxyRefusal(req, resp, body)

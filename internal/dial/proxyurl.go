@@ -18,6 +18,9 @@ import (
 // where it cannot read a variable, so it only decides whether one applies.
 func proxyFromEnvironment() func(*http.Request) (*url.URL, error) {
 	env := httpproxy.FromEnvironment()
+	if env.HTTPProxy == "" && env.HTTPSProxy == "" {
+		return func(*http.Request) (*url.URL, error) { return nil, nil }
+	}
 	env.NoProxy = withoutRootDots(env.NoProxy)
 	proxies := map[string]func() (*url.URL, error){
 		"http":  proxyVariable(&env.HTTPProxy, "http_proxy", "HTTP_PROXY"),
