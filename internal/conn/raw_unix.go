@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/reqws/reqws/internal/wire"
@@ -16,21 +17,9 @@ import (
 // once need no deadline.
 type Raw struct {
 	RawConn syscall.RawConn
-	NoWait  bool    // Fill returns ErrNothingYet rather than wait,
-	Waiter  *Waiter // which is to be parked then
-
-	in      *wire.Reader // reads go into its Space,
-	into    []byte       // or else here
-	n       int
-	err     error
-	empty   bool // the last read took all that there was
-	readNow func(fd uintptr) bool
-
-	out      []byte
-	wrote    int
-	writeErr error
-	patient  bool // writeNow is to wait until the socket takes something
-	writeNow func(fd uintptr) bool
+	Waiter  *Waiter // which is to be parked
+	NoWait  bool    // where Fill and Read return ErrNothingYet rather than wait
+	empty   bool    // the last read took all that there was
 }
 
 // rawOf returns nil for a connection that is no bare socket.
@@ -48,10 +37,7 @@ func rawOf(conn net.Conn) *Raw {
 	if err != nil {
 		return nil
 	}
-	r := &Raw{RawConn: rc}
-	r.readNow = r.readFD
-	r.writeNow = r.writeFD
-	return r
+	return &Raw{RawConn: rc}
 }
 
 func (r *Raw) Fill(in *wire.Reader) (int, error) {
@@ -72,38 +58,10 @@ func (r *Raw) read(in *wire.Reader, into []byte) (int, error) {
 		r.empty = false
 		return 0, ErrNothingYet
 	}
-	r.in, r.into, r.n, r.err = in, into, 0, nil
-	err := r.RawConn.Read(r.readNow)
-	r.into = nil
-	if err == nil {
-		err = r.err
-	}
-	return r.n, err
-}
-
-// readFD is called once at first, and again whenever the socket may have bytes.
-func (r *Raw) readFD(fd uintptr) bool {
-	space := r.into
-	if r.in != nil {
-		space = r.in.Space()
-	}
-	r.n, r.err = ignoringEINTR(readNow, int(fd), space)
-	r.empty = r.err == nil && 0 < r.n && r.n < len(space)
-	switch {
-	case r.err == syscall.EAGAIN:
-		r.n, r.err = 0, ErrNothingYet
-		if !r.NoWait && r.in != nil {
-			r.in.Idle()
-		}
-		return r.NoWait
-	case r.err != nil:
-		r.n, r.err = 0, os.NewSyscallError("read", r.err)
-	case r.n == 0:
-		r.err = io.EOF
-	case r.in != nil:
-		r.in.Filled(r.n)
-	}
-	return true
+	c := newCall(r)
+	c.in, c.p = in, into
+	err := r.RawConn.Read(c.read)
+	return c.end(err)
 }
 
 func (r *Raw) TryWrite(p []byte) (int, error) { return r.write(p, false) }
@@ -111,25 +69,86 @@ func (r *Raw) TryWrite(p []byte) (int, error) { return r.write(p, false) }
 func (r *Raw) WriteSome(p []byte) (int, error) { return r.write(p, true) }
 
 func (r *Raw) write(p []byte, patient bool) (int, error) {
-	r.out, r.wrote, r.writeErr, r.patient = p, 0, nil, patient
-	err := r.RawConn.Write(r.writeNow)
-	r.out = nil
+	c := newCall(r)
+	c.p, c.patient = p, patient
+	err := r.RawConn.Write(c.write)
+	return c.end(err)
+}
+
+// call is one read or write of a Raw. That they are lent for a call keeps the Raw of a connection that does
+// nothing small.
+type call struct {
+	r           *Raw
+	in          *wire.Reader // a read goes into its Space,
+	p           []byte       // or else here
+	patient     bool         // a write is to wait until the socket takes something
+	n           int
+	err         error
+	read, write func(fd uintptr) bool
+}
+
+var callPool = sync.Pool{New: func() any {
+	c := new(call)
+	c.read, c.write = c.readFD, c.writeFD
+	return c
+}}
+
+func newCall(r *Raw) *call {
+	c := callPool.Get().(*call)
+	c.r = r
+	return c
+}
+
+// end gives c back, and returns what has become of it. err is of the connection itself.
+func (c *call) end(err error) (int, error) {
+	n := c.n
 	if err == nil {
-		err = r.writeErr
+		err = c.err
 	}
-	return r.wrote, err
+	*c = call{read: c.read, write: c.write}
+	callPool.Put(c)
+	return n, err
+}
+
+// readFD is called once at first, and again whenever the socket may have bytes.
+func (c *call) readFD(fd uintptr) bool {
+	p := c.p
+	if c.in != nil {
+		p = c.in.Space()
+	}
+	n, err := ignoringEINTR(readNow, int(fd), p)
+	c.r.empty = err == nil && 0 < n && n < len(p)
+	switch {
+	case err == syscall.EAGAIN && !c.r.NoWait:
+		if c.in != nil {
+			c.in.Idle()
+		}
+		return false
+	case err == syscall.EAGAIN:
+		c.err = ErrNothingYet
+	case err != nil:
+		c.err = os.NewSyscallError("read", err)
+	case n == 0:
+		c.err = io.EOF
+	default:
+		c.n = n
+		if c.in != nil {
+			c.in.Filled(n)
+		}
+	}
+	return true
 }
 
 // writeFD is called once at first, and again when the socket may take bytes.
-func (r *Raw) writeFD(fd uintptr) bool {
-	n, err := ignoringEINTR(writeNow, int(fd), r.out)
+func (c *call) writeFD(fd uintptr) bool {
+	n, err := ignoringEINTR(writeNow, int(fd), c.p)
 	switch err {
 	case nil:
-		r.wrote = n
+		c.n = n
 	case syscall.EAGAIN:
-		return !r.patient
+		return !c.patient
 	default:
-		r.writeErr = os.NewSyscallError("write", err)
+		c.err = os.NewSyscallError("write", err)
 	}
 	return true
 }
