@@ -22,44 +22,70 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Benchmark measures each client in each workload: the figures of the command, for
-// the tools that read those of go test. Its time is the one reported as ns/op.
-func Benchmark(b *testing.B) {
-	s, err := startServer()
+// These measure each client in each workload: the figures of the command, for
+// the tools that read those of go test. Their time is the one reported as ns/op.
+
+func BenchmarkInbound(b *testing.B)    { benchmark(b, "Inbound") }
+func BenchmarkReplies(b *testing.B)    { benchmark(b, "Replies") }
+func BenchmarkSenders(b *testing.B)    { benchmark(b, "Senders") }
+func BenchmarkDeflateIn(b *testing.B)  { benchmark(b, "DeflateIn") }
+func BenchmarkDeflateOut(b *testing.B) { benchmark(b, "DeflateOut") }
+func BenchmarkHandshake(b *testing.B)  { benchmark(b, "Handshake") }
+
+func benchmark(b *testing.B, name string) {
+	s, err := startServer(serverOrder{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer s.stop()
 	for _, w := range workloads() {
+		workload, settings, _ := strings.Cut(w.bench, "/")
+		if workload != name {
+			continue
+		}
 		for _, c := range w.clients {
-			b.Run(w.name+"/"+c.name(), func(b *testing.B) {
-				f, err := w.measure(s, plan{least: b.N, sends: b.N}, c)
+			b.Run(benchName(settings, w.via, c.name()), func(b *testing.B) {
+				f, err := w.measure(s, plan{Least: b.N, Sends: b.N}, c)
 				if err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(f.NS, "ns/op")
 				b.ReportMetric(f.CPU, "cpu-ns/op")
+				b.ReportMetric(f.Server, "server-cpu-ns/op")
 				b.ReportMetric(f.Allocs, "allocs/op")
 			})
 		}
 	}
 }
 
+// benchName is made of keys and values, as benchstat groups them.
+func benchName(settings string, via transport, client string) string {
+	name := "transport=" + string(via) + "/client=" + strings.NewReplacer(", ", "-", " ", "-").Replace(client)
+	if settings == "" {
+		return name
+	}
+	return settings + "/" + name
+}
+
 func TestEveryWorkloadRuns(t *testing.T) {
 	is := is.New(t)
 	var out bytes.Buffer
-	p := plan{rounds: 1, slice: time.Millisecond, least: 1, sends: 500, conns: 20, streams: 10}
-	is.NoErr(run(p, regexp.MustCompile(""), &out))
+	p := plan{Rounds: 1, Slice: time.Millisecond, Least: 1, Sends: 500, Conns: 20, Trickle: 1, Streams: 10}
+	b := &bench{plan: p, only: regexp.MustCompile(""), out: &out}
+	r, err := b.run()
+	is.NoErr(err)
+	is.Equal(len(r.Tables), len(workloads())+2) // and the sparse ones
 	for _, w := range workloads() {
-		_, table, found := strings.Cut(out.String(), "### "+w.name+"\n")
+		_, table, found := strings.Cut(out.String(), "### "+w.title()+"\n")
 		is.True(found)
 		table, _, _ = strings.Cut(table, "###")
 		for _, c := range w.clients {
 			is.Equal(strings.Count(table, "| "+c.name()+" |"), 1)
 		}
 	}
-	for _, c := range idlers() {
-		is.True(strings.Contains(out.String(), "| "+c.name()+" |"))
+	is.Equal(len(r.Memory), 4)
+	for _, m := range r.Memory {
+		is.Equal(len(m.Rows), len(crowders()))
 	}
 }
 
@@ -152,38 +178,18 @@ func TestDocumentsAreJSON(t *testing.T) {
 
 func TestMeterRefusesWrongCounts(t *testing.T) {
 	is := is.New(t)
-	whole := newMeter(0, 10, 1, 16)
+	whole := newMeter(&remote{}, plan{Least: 10}, 1, 16)
 	for whole.got(1, 16) {
 	}
 	is.NoErr(whole.check())
 	is.True(whole.NS > 0)
 
-	short := newMeter(0, 10, 1, 16)
+	short := newMeter(&remote{}, plan{Least: 10}, 1, 16)
 	for short.got(1, 15) {
 	}
 	is.True(short.check() != nil)
 
-	early := newMeter(0, 10, 1, 16)
+	early := newMeter(&remote{}, plan{Least: 10}, 1, 16)
 	early.got(1, 16)
 	is.True(early.check() != nil)
-}
-
-func TestVerdicts(t *testing.T) {
-	r := ranking{own: {NS: 10, Allocs: 0.001}, peer: {NS: 80}, tuned: {NS: 40}, floor: {NS: 5}}
-	for _, test := range []struct {
-		goal goal
-		want string
-	}{
-		{goal{bestPeer, 8}, "8.00 x the best peer (goal 8 x): PASS"},
-		{goal{bestPeer, 9}, "8.00 x the best peer (goal 9 x): below"},
-		{goal{theLimit, 2}, "2.00 x the limit's time (goal at most 2 x): PASS"},
-		{goal{theLimit, 1.9}, "2.00 x the limit's time (goal at most 1.9 x): below"},
-		{goal{allocations, 0}, "0.001 allocations (goal 0): PASS"},
-	} {
-		is := is.New(t)
-		is.Equal(test.goal.verdict(r), test.want)
-	}
-	r[own] = figure{NS: 10, Allocs: 1}
-	is := is.New(t)
-	is.Equal(goal{allocations, 0}.verdict(r), "1.000 allocations (goal 0): below")
 }

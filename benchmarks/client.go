@@ -22,9 +22,8 @@ type client interface {
 	name() string
 	part() part
 
-	// run connects and reads whole messages on the caller's goroutine until got
-	// has enough. With reply set it answers each message with a message of the
-	// same type and bytes.
+	// run connects and reads whole messages until got has enough. With reply set it
+	// answers each message with a message of the same type and bytes.
 	run(t target, reply bool, got received) error
 
 	// opener returns a function that connects, as often as it is called, and leaves
@@ -33,13 +32,14 @@ type client interface {
 }
 
 // part is what a client stands for in a table.
-type part int
+type part string
 
 const (
-	own   part = iota // reqws
-	peer              // another library, used as its documentation shows
-	tuned             // the same, fitted by hand to the workload
-	floor             // the least that can be done
+	own     part = "reqws"        // as its README shows it: this row is judged
+	another part = "reqws, other" // another form of it, beside
+	peer    part = "peer"         // another library, used as its documentation shows
+	tuned   part = "peer, tuned"  // the same, fitted by hand to the workload
+	floor   part = "limit"        // the least that can be done
 )
 
 // conn is an open connection.
@@ -85,7 +85,7 @@ func (l *library) opener(t target, got received) func() (conn, error) {
 }
 
 var (
-	peers     = []client{coderClient, gobwasClient, gorillaClient, gwsClient}
-	fastPeers = []client{coderFast, gobwasFast, gorillaFast, gwsFast}
-	leanPeers = []client{gobwasLean, gorillaLean, gwsLean} // coder has nothing to set
+	peers     = []client{coderClient, gobwasClient, gorillaClient, gwsClient, nbioClient}
+	fastPeers = []client{coderFast, gobwasFast, gorillaFast, gwsFast, nbioFast}
+	leanPeers = []client{gobwasLean, gorillaLean, gwsLean, nbioFast} // coder has nothing to set
 )

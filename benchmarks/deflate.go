@@ -4,37 +4,51 @@ import "fmt"
 
 // deflaters are the clients that can compress with their own means alone.
 func deflaters() []client {
-	return []client{reqwsClient, coderClient, gorillaClient, gwsClient, coderFast, gorillaFast, gwsFast}
+	return []client{reqwsClient, reqwsBatches, coderClient, gorillaClient, gwsClient, nbioClient, coderFast, gorillaFast, gwsFast, nbioFast}
 }
 
 // inflating is a stream of compressed JSON documents.
-func inflating() workload {
+func inflating(via transport) workload {
 	return workload{
 		name:    fmt.Sprintf("permessage-deflate in, JSON, %d B", jsonSize),
+		bench:   "DeflateIn",
+		via:     via,
 		unit:    "message",
 		clients: deflaters(),
-		goals:   []goal{{bestPeer, 1}, {allocations, 0}},
+		goals:   deflateGoals(via, goal{allocations, 0}),
 		measure: func(s *remote, p plan, c client) (figure, error) {
-			t := s.target(fmt.Sprintf("/stream?op=%d&deflate=1", opText))
+			t := s.target(via, fmt.Sprintf("/stream?op=%d&deflate=1", opText))
 			t.deflate = true
-			return flow(c, t, false, newMeter(p.slice, p.least, 64, jsonSize))
+			return flow(c, t, false, newMeter(s, p, 64, jsonSize))
 		},
 	}
 }
 
 // deflating is one goroutine that sends JSON documents.
-func deflating() workload {
+func deflating(via transport) workload {
 	docs := documents()
 	return workload{
 		name:    fmt.Sprintf("permessage-deflate out, JSON, %d B", jsonSize),
+		bench:   "DeflateOut",
+		via:     via,
 		unit:    "message",
-		clients: deflaters()[:4], // tuning is about reading
-		goals:   []goal{{bestPeer, 1}, {allocations, 0}},
+		clients: []client{reqwsClient, coderClient, gorillaClient, gwsClient, nbioClient}, // tuning is about reading
+		goals:   deflateGoals(via, goal{wireOut, 1}, goal{allocations, 0}),
 		measure: func(s *remote, p plan, c client) (figure, error) {
-			n := max(1, p.sends/10)
-			t := s.target(fmt.Sprintf("/count?deflate=1&n=%d", n))
+			n := max(1, p.Sends/10)
+			t := s.target(via, fmt.Sprintf("/count?deflate=1&n=%d", n))
 			t.deflate = true
-			return sending(c, t, 1, n, func(i int) []byte { return docs[i%len(docs)] })
+			before, err := s.received()
+			if err != nil {
+				return figure{}, err
+			}
+			f, err := sending(c, s, t, 1, n, func(i int) []byte { return docs[i%len(docs)] })
+			if err != nil {
+				return f, err
+			}
+			after, err := s.received()
+			f.WireOut = float64(after-before) / float64(2*n) // those that warmed up too
+			return f, err
 		},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -16,14 +17,14 @@ import (
 // It looks at no payload.
 var limitClient = &library{label: "limit", is: floor, dial: dialLimit}
 
-// tcpClient is a TCP echo: it knows the size of a message and answers with as
-// many bytes as a masked reply has.
-var tcpClient = &library{label: "raw TCP", is: floor, dial: func(t target) (socket, error) {
+// rawClient is an echo over TCP or TLS: it knows the size of a message and answers
+// with as many bytes as a masked reply has.
+var rawClient = &library{label: "raw echo", is: floor, dial: func(t target) (socket, error) {
 	s, err := dialLimit(t)
 	if err != nil {
 		return nil, err
 	}
-	return rawTCP{s.(*limit)}, nil
+	return rawEcho{s.(*limit)}, nil
 }}
 
 type limit struct {
@@ -40,7 +41,12 @@ func dialLimit(t target) (socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := net.Dial("tcp", u.Host)
+	var c net.Conn
+	if t.tls != nil {
+		c, err = tls.Dial("tcp", u.Host, t.tls)
+	} else {
+		c, err = net.Dial("tcp", u.Host)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +147,9 @@ func (l *limit) answer(messages int) error {
 func (l *limit) send([]byte) error { return l.answer(1) }
 func (l *limit) close()            { l.Close() }
 
-type rawTCP struct{ *limit }
+type rawEcho struct{ *limit }
 
-func (r rawTCP) loop(_ bool, got received) error {
+func (r rawEcho) loop(_ bool, got received) error {
 	in := make([]byte, len(appendFrame(nil, opText, payload(r.size), false)))
 	for {
 		if _, err := io.ReadFull(r, in); err != nil {

@@ -9,19 +9,30 @@ import (
 	"io"
 	"os"
 	"regexp"
-	"runtime"
 	"time"
 )
 
 // plan is how long a run takes.
 type plan struct {
-	rounds  int           // of every client in turn; the median counts
-	slice   time.Duration // one measurement of one client in one round, at least
-	least   int           // messages in it, at least
-	sends   int           // messages in one round of the senders
-	conns   int           // idle connections of one process
-	streams int           // connections in the HTTP/2 comparison
+	Rounds  int           // of every client in turn; the median counts
+	Slice   time.Duration // one measurement of one client in one round, at least
+	Least   int           // messages in it, at least
+	Sends   int           // messages in one round of the senders
+	Conns   int           // connections of one process that are idle, or get a message now and then
+	Trickle int           // messages that each of these gets
+	Streams int           // connections in the HTTP/2 comparison
+	Steps   []int         // connections in the growth comparison
+	Calls   int           // messages during which system calls are counted
 }
+
+var (
+	fullPlan = plan{Rounds: 11, Slice: 80 * time.Millisecond, Least: 1, Sends: 50_000, Conns: 5000, Trickle: 15,
+		Streams: 1000, Steps: []int{1, 100, 1000, 10_000, 50_000}, Calls: 4096}
+	shortPlan = plan{Rounds: 1, Slice: 10 * time.Millisecond, Least: 1, Sends: 5000, Conns: 200, Trickle: 2,
+		Streams: 100, Steps: []int{1, 100}, Calls: 256}
+	// profilePlan gives a profile enough samples.
+	profilePlan = plan{Rounds: 1, Slice: 3 * time.Second, Least: 1, Sends: 1_000_000, Conns: 5000, Trickle: 25}
+)
 
 func main() {
 	if role := os.Getenv(roleVariable); role != "" {
@@ -29,49 +40,121 @@ func main() {
 	}
 	short := flag.Bool("short", false, "a quick run that shows that everything works; its figures mean little")
 	pattern := flag.String("run", "", "run only the workloads whose name matches this regular expression")
+	growth := flag.Bool("growth", false, "also measure 1 to 50,000 connections, and how long they take to reconnect")
+	syscalls := flag.Bool("syscalls", false, "count system calls per message with strace, and nothing else")
+	jsonFile := flag.String("json", "", "write all results to this file")
+	svgFile := flag.String("svg", "", "draw a chart of the results in this file")
+	from := flag.String("from", "", "measure nothing: print and draw the results in this file of -json")
+	var prof profiles
+	flag.StringVar(&prof.CPU, "cpuprofile", "", "run reqws alone and write a CPU profile of each workload to this directory")
+	flag.StringVar(&prof.Memory, "memprofile", "", "the same for allocations")
 	flag.Parse()
 	only, err := regexp.Compile(*pattern)
 	if err != nil {
 		exit(err)
 	}
-	p := plan{rounds: 15, slice: 80 * time.Millisecond, least: 1, sends: 100_000, conns: 5000, streams: 1000}
-	if *short {
-		p = plan{rounds: 3, slice: 15 * time.Millisecond, least: 1, sends: 5000, conns: 300, streams: 100}
+	p := fullPlan
+	switch {
+	case *short:
+		p = shortPlan
+	case prof.wanted():
+		p = profilePlan
 	}
-	exit(run(p, only, os.Stdout))
+	var r *results
+	if *from != "" {
+		if r, err = load(*from); err == nil {
+			r.write(os.Stdout)
+		}
+	} else {
+		b := &bench{plan: p, only: only, out: os.Stdout, progress: newProgress(os.Stderr),
+			profiles: prof, growth: *growth, syscalls: *syscalls}
+		r, err = b.run()
+	}
+	if err == nil && *jsonFile != "" {
+		err = r.save(*jsonFile)
+	}
+	if err == nil && *svgFile != "" {
+		err = os.WriteFile(*svgFile, []byte(chart(r)), 0o644)
+	}
+	exit(err)
+}
+
+// bench is a run.
+type bench struct {
+	plan     plan
+	only     *regexp.Regexp
+	out      io.Writer
+	progress *progress
+	profiles profiles
+	growth   bool
+	syscalls bool
+
+	server  *remote
+	workers workers
+	results *results
 }
 
 // run measures what only matches and writes a table for each workload.
-func run(p plan, only *regexp.Regexp, out io.Writer) error {
-	s, err := startServer()
-	if err != nil {
-		return err
+func (b *bench) run() (r *results, err error) {
+	b.results, b.workers = newResults(b.plan), workers{}
+	b.results.heading(b.out)
+	if b.server, err = startServer(serverOrder{}); err != nil {
+		return nil, err
 	}
-	defer s.stop()
-	fmt.Fprintf(out, "%s, %s/%s, %d CPUs\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	var speed string
+	defer func() {
+		b.workers.stop()
+		b.server.stop()
+		b.progress.clear()
+	}()
+	parts := []func() error{b.speed, b.crowds}
+	switch {
+	case b.syscalls:
+		parts = []func() error{b.systemCalls}
+	case b.profiles.wanted():
+	default:
+		parts = append(parts, b.http2, b.grow)
+	}
+	for _, part := range parts {
+		if err := part(); err != nil {
+			return nil, err
+		}
+	}
+	b.progress.clear()
+	b.results.conclude(b.out)
+	return b.results, nil
+}
+
+// speed measures the workloads of one connection.
+func (b *bench) speed() error {
 	for _, w := range workloads() {
-		if !only.MatchString(w.name) {
+		if !b.only.MatchString(w.title()) {
 			continue
 		}
-		line, err := w.compare(s, p, out)
+		t, err := w.compare(b)
 		if err != nil {
 			return err
 		}
-		speed += line
+		b.show(t)
 	}
-	memory, err := idleTables(s, p, only, out)
-	if err != nil {
-		return err
+	return nil
+}
+
+// show keeps a table and prints it.
+func (b *bench) show(t table) {
+	b.results.Tables = append(b.results.Tables, t)
+	b.progress.clear()
+	t.write(b.out)
+}
+
+// chosen is all clients, or reqws alone where it is profiled.
+func (b *bench) chosen(clients []client) []client {
+	if !b.profiles.wanted() {
+		return clients
 	}
-	if err := http2Table(s, p, only, out); err != nil {
-		return err
-	}
-	if speed != "" {
-		fmt.Fprint(out, summaryHead, speed)
-	}
-	if memory != "" {
-		fmt.Fprint(out, memoryHead, memory)
+	for _, c := range clients {
+		if c.part() == own {
+			return []client{c}
+		}
 	}
 	return nil
 }

@@ -8,21 +8,26 @@ import (
 )
 
 var (
-	reqwsClient = reqwsLibrary{"reqws", reqws.Protocols(reqws.HTTP1, reqws.HTTP2)}
-	reqwsHTTP1  = reqwsLibrary{"reqws, HTTP/1.1", reqws.Protocols(reqws.HTTP1)}
-	reqwsHTTP2  = reqwsLibrary{"reqws, HTTP/2", reqws.Protocols(reqws.HTTP2)}
+	// reqwsClient is the library as its README shows it: a function for each frame.
+	reqwsClient = reqwsLibrary{"reqws", own, each, reqws.Options()}
+	// reqwsBatches has a handler of Event.Frames.
+	reqwsBatches = reqwsLibrary{"reqws, whole batches", another, batches, reqws.Options()}
+	reqwsHTTP1   = reqwsLibrary{"reqws, HTTP/1.1", own, each, reqws.Protocols(reqws.HTTP1)}
+	reqwsHTTP2   = reqwsLibrary{"reqws, HTTP/2", own, each, reqws.Protocols(reqws.HTTP2)}
 )
 
 type reqwsLibrary struct {
-	label     string
-	protocols reqws.Option
+	label   string
+	is      part
+	handler func(reply bool, got received) reqws.Handler
+	options reqws.Option
 }
 
 func (l reqwsLibrary) name() string { return l.label }
-func (l reqwsLibrary) part() part   { return own }
+func (l reqwsLibrary) part() part   { return l.is }
 
 func (l reqwsLibrary) request(t target, into reqws.Handler) *reqws.Request {
-	o := []reqws.Option{reqws.URL(t.url), reqws.Into(into), l.protocols}
+	o := []reqws.Option{reqws.URL(t.url), reqws.Into(into), l.options}
 	if t.tls != nil {
 		o = append(o, reqws.TLSConfig(t.tls))
 	}
@@ -33,15 +38,27 @@ func (l reqwsLibrary) request(t target, into reqws.Handler) *reqws.Request {
 }
 
 func (l reqwsLibrary) run(t target, reply bool, got received) error {
-	into := reading(got)
-	if reply {
-		into = answering(got)
-	}
-	return l.request(t, into).Run(context.Background())
+	return l.request(t, l.handler(reply, got)).Run(context.Background())
 }
 
-// reading sees a batch at a time.
-func reading(got received) reqws.Handler {
+// each sees one frame at a time.
+func each(reply bool, got received) reqws.Handler {
+	return reqws.Each(func(f reqws.Frame) reqws.Directive {
+		if f.Kind != reqws.KindText && f.Kind != reqws.KindBinary {
+			return reqws.Cont()
+		}
+		if !got(1, len(f.Data)) {
+			return reqws.Halt()
+		}
+		if reply {
+			return reqws.Cont(f)
+		}
+		return reqws.Cont()
+	})
+}
+
+// batches sees what arrived together.
+func batches(reply bool, got received) reqws.Handler {
 	return func(in reqws.Event, _ *reqws.Response) reqws.Directive {
 		messages, bytes := 0, 0
 		for i := range in.Frames {
@@ -53,25 +70,15 @@ func reading(got received) reqws.Handler {
 		if !got(messages, bytes) {
 			return reqws.Halt()
 		}
+		if reply && messages == len(in.Frames) {
+			return reqws.Cont(in.Frames...)
+		}
 		return reqws.Cont()
 	}
 }
 
-// answering replies to each message on its own, as the others do.
-func answering(got received) reqws.Handler {
-	return reqws.Each(func(f reqws.Frame) reqws.Directive {
-		if f.Kind != reqws.KindText && f.Kind != reqws.KindBinary {
-			return reqws.Cont()
-		}
-		if !got(1, len(f.Data)) {
-			return reqws.Halt()
-		}
-		return reqws.Cont(f)
-	})
-}
-
 func (l reqwsLibrary) opener(t target, got received) func() (conn, error) {
-	r := l.request(t, reading(got))
+	r := l.request(t, l.handler(false, got))
 	return func() (conn, error) {
 		resp, err := r.Do(context.Background())
 		if err != nil {

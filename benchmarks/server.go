@@ -10,14 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // The server speaks frames, not WebSocket: what it sends was made beforehand and
@@ -28,12 +31,19 @@ import (
 //	/burst?size=&op=&n=    sends n messages, waits for n replies, and so on
 //	/count?size=&n=        reads n messages, then sends one, and so on
 //	/idle                  does nothing
-//	/push?size=            is plain HTTP: sends one message to each idle connection
+//
+// and these three are plain HTTP:
+//
+//	/push?size=                 sends one message to each idle connection
+//	/trickle?size=&every=&n=    sends n messages to each, one every so many milliseconds
+//	/received                   says how many bytes /count has read so far
 //
 // With deflate=1 messages are compressed JSON documents.
 type server struct {
 	mu   sync.Mutex
 	idle map[net.Conn]struct{}
+
+	received atomic.Int64 // bytes that /count has read
 }
 
 func (s *server) serve(l net.Listener) {
@@ -55,9 +65,8 @@ func (s *server) handle(c net.Conn) {
 		return
 	}
 	q := req.URL.Query()
-	if req.URL.Path == "/push" {
-		n := s.push(appendFrame(nil, opText, payload(number(q, "size")), false))
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%d", len(strconv.Itoa(n)), n)
+	if say, ok := s.plain(req.URL.Path, q); ok {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(say), say)
 		return
 	}
 	if err := upgrade(c, req, q.Has("deflate")); err != nil {
@@ -70,10 +79,25 @@ func (s *server) handle(c net.Conn) {
 	case "/burst":
 		burst(f, supply(q, 0), q)
 	case "/count":
+		f.read = &s.received
 		count(f, q)
 	case "/idle":
 		s.wait(f)
 	}
+}
+
+// plain answers what is no WebSocket, with a number.
+func (s *server) plain(path string, q url.Values) (say string, ok bool) {
+	frame := appendFrame(nil, opText, payload(number(q, "size")), false)
+	switch path {
+	case "/push":
+		return strconv.Itoa(s.push(frame)), true
+	case "/trickle":
+		return strconv.Itoa(s.trickle(frame, time.Duration(number(q, "every"))*time.Millisecond, number(q, "n"))), true
+	case "/received":
+		return strconv.FormatInt(s.received.Load(), 10), true
+	}
+	return "", false
 }
 
 // resetOnClose spares the machine thousands of sockets in TIME_WAIT.
@@ -261,11 +285,28 @@ func (s *server) push(frame []byte) int {
 	return len(s.idle)
 }
 
+// trickle sends n messages to each idle connection, spread evenly over time, and
+// returns how many it sent.
+func (s *server) trickle(frame []byte, every time.Duration, n int) int {
+	s.mu.Lock()
+	conns := slices.Collect(maps.Keys(s.idle))
+	s.mu.Unlock()
+	total := n * len(conns)
+	for sent, begun := 0, time.Now(); sent < total; time.Sleep(time.Millisecond) {
+		due := int(float64(time.Since(begun)) / float64(every) * float64(len(conns)))
+		for ; sent < min(due, total); sent++ {
+			conns[sent%len(conns)].Write(frame)
+		}
+	}
+	return total
+}
+
 // frames reads a client's frames.
 type frames struct {
 	net.Conn
 	r     io.Reader
-	small bool // wait with a small buffer
+	small bool          // wait with a small buffer
+	read  *atomic.Int64 // counts the bytes, if not nil
 	buf   []byte
 	from  int // buf[from:to] is read but not looked at
 	to    int
@@ -306,6 +347,9 @@ func (f *frames) fill(whole int) error {
 	f.from = 0
 	n, err := f.r.Read(f.buf[f.to:])
 	f.to += n
+	if f.read != nil {
+		f.read.Add(int64(n))
+	}
 	if n > 0 {
 		return nil
 	}

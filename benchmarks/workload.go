@@ -3,85 +3,109 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 )
 
+// transport is the scheme of the URL.
+type transport string
+
+const (
+	overWS  transport = "ws"
+	overWSS transport = "wss"
+)
+
 // workload is one row of the goals: something that each client does in turn.
 type workload struct {
 	name    string
+	bench   string // what go test -bench calls it, with the settings that benchstat reads
+	via     transport
 	unit    string // what the nanoseconds are for: "message", "handshake"
 	clients []client
-	turns   int // cut a measurement into so many shorter ones; 0 means 1
+	turns   int  // cut a measurement into so many shorter ones; 0 means 1
+	byCPU   bool // it is the processor time that is compared
 	goals   []goal
 	measure func(s *remote, p plan, c client) (figure, error)
 }
 
-// workloads are the comparisons in time; those in memory are in idle.go.
+// title is what the workload is called in tables, and what -run is matched with.
+func (w workload) title() string { return title(w.name, w.via) }
+
+func title(name string, via transport) string { return name + ", over " + string(via) }
+
+// workloads are the comparisons of one process per client; those of many connections
+// are in crowd.go.
 func workloads() []workload {
 	var w []workload
-	for _, kind := range []struct {
-		name string
-		op   int
-	}{{"text", opText}, {"binary", opBinary}} {
+	for _, via := range []transport{overWS, overWSS} {
 		w = append(w,
-			inbound(kind.name, kind.op, 16, "16 B", goal{bestPeer, 8}, goal{theLimit, 2}, goal{allocations, 0}),
-			inbound(kind.name, kind.op, 1<<10, "1 KiB", goal{bestPeer, 1}, goal{theLimit, 1.25}, goal{allocations, 0}),
-			inbound(kind.name, kind.op, 64<<10, "64 KiB", goal{bestPeer, 1}, goal{allocations, 0}),
-			inbound(kind.name, kind.op, 1<<20, "1 MiB", goal{bestPeer, 1}, goal{allocations, 0}),
+			inbound(via, "text", 16, "16 B"),
+			inbound(via, "text", 1<<10, "1 KiB"),
+			inbound(via, "text", 64<<10, "64 KiB"),
+			inbound(via, "text", 1<<20, "1 MiB"),
 		)
+		if via == overWS { // who checks UTF-8 shows here as well as there
+			w = append(w,
+				inbound(via, "binary", 16, "16 B"),
+				inbound(via, "binary", 1<<10, "1 KiB"),
+				inbound(via, "binary", 64<<10, "64 KiB"),
+				inbound(via, "binary", 1<<20, "1 MiB"),
+			)
+		}
+		w = append(w, replies(via, 16), replies(via, 256), pingpong(via),
+			senders(via), inflating(via), deflating(via), handshakes(via))
 	}
-	pingpong := replies(1, tcpClient, goal{bestPeer, 1}, goal{theLimit, 1 / 0.95}, goal{allocations, 0})
-	pingpong.name = "one message, one reply, text, 16 B"
-	// What a wakeup costs changes from one moment to the next.
-	pingpong.turns = 2
-	return append(w,
-		replies(16, limitClient, goal{bestPeer, 3}, goal{theLimit, 1.3}, goal{allocations, 0}),
-		replies(256, limitClient, goal{bestPeer, 15}, goal{theLimit, 2}, goal{allocations, 0}),
-		pingpong,
-		senders(),
-		inflating(),
-		deflating(),
-		handshakes("TCP", func(a address) target { return a.target("/idle") }),
-		handshakes("TLS 1.3", func(a address) target { return a.secure("/idle") }),
-	)
+	return w
 }
 
 // all is the limit, reqws, and the peers in both forms.
 func all(limit client) []client {
-	return slices.Concat([]client{limit, reqwsClient}, peers, fastPeers)
+	return slices.Concat([]client{limit, reqwsClient, reqwsBatches}, peers, fastPeers)
 }
 
 // inbound is a stream of messages as fast as they can be read.
-func inbound(kind string, op, size int, label string, goals ...goal) workload {
+func inbound(via transport, kind string, size int, label string) workload {
+	op := map[string]int{"text": opText, "binary": opBinary}[kind]
 	return workload{
 		name:    fmt.Sprintf("inbound, %s, %s", kind, label),
+		bench:   fmt.Sprintf("Inbound/kind=%s/size=%d", kind, size),
+		via:     via,
 		unit:    "message",
 		clients: all(limitClient),
-		goals:   goals,
+		goals:   inboundGoals(via, size),
 		measure: func(s *remote, p plan, c client) (figure, error) {
 			path := fmt.Sprintf("/stream?op=%d&size=%d", op, size)
-			return flow(c, s.target(path), false, newMeter(p.slice, p.least, max(1, 64<<10/size), size))
+			return flow(c, s.target(via, path), false, newMeter(s, p, max(1, 64<<10/size), size))
 		},
 	}
 }
 
+const replySize = 16
+
 // replies is a conversation: n messages at once, n answers, the next n.
-func replies(n int, limit client, goals ...goal) workload {
-	const size = 16
+func replies(via transport, n int) workload {
 	return workload{
-		name:    fmt.Sprintf("replies to bursts of %d, text, %d B", n, size),
+		name:    fmt.Sprintf("replies to bursts of %d, text, %d B", n, replySize),
+		bench:   fmt.Sprintf("Replies/burst=%d", n),
+		via:     via,
 		unit:    "message",
-		clients: all(limit),
-		goals:   goals,
+		clients: all(limitClient),
+		goals:   replyGoals(via, n),
 		measure: func(s *remote, p plan, c client) (figure, error) {
-			path := fmt.Sprintf("/burst?op=%d&size=%d&n=%d", opText, size, n)
-			return flow(c, s.target(path), true, newMeter(p.slice, p.least, max(16, n), size))
+			path := fmt.Sprintf("/burst?op=%d&size=%d&n=%d", opText, replySize, n)
+			return flow(c, s.target(via, path), true, newMeter(s, p, max(16, n), replySize))
 		},
 	}
+}
+
+// pingpong is the same with bursts of one.
+func pingpong(via transport) workload {
+	w := replies(via, 1)
+	w.name = fmt.Sprintf("one message, one reply, text, %d B", replySize)
+	w.clients = all(rawClient)
+	w.turns = 2 // what a wakeup costs changes from one moment to the next
+	return w
 }
 
 // flow measures a client that reads, and replies if told to.
@@ -94,39 +118,41 @@ func flow(c client, t target, reply bool, m *meter) (figure, error) {
 
 // senders is many goroutines that send over one connection, each waiting for its
 // own Send, until the server has acknowledged all messages.
-func senders() workload {
+func senders(via transport) workload {
 	const goroutines, size = 100, 64
 	return workload{
 		name:    fmt.Sprintf("%d goroutines sending, text, %d B", goroutines, size),
+		bench:   fmt.Sprintf("Senders/goroutines=%d", goroutines),
+		via:     via,
 		unit:    "message",
 		clients: append([]client{reqwsClient}, peers...),
 		goals:   []goal{{bestPeer, 3}},
 		measure: func(s *remote, p plan, c client) (figure, error) {
-			n, text := max(1, p.sends/goroutines)*goroutines, payload(size)
+			n, text := max(1, p.Sends/goroutines)*goroutines, payload(size)
 			path := fmt.Sprintf("/count?size=%d&n=%d", size, n)
-			return sending(c, s.target(path), goroutines, n, func(int) []byte { return text })
+			return sending(c, s, s.target(via, path), goroutines, n, func(int) []byte { return text })
 		},
 	}
 }
 
 // sending sends n messages twice, the first time to warm up.
-func sending(c client, t target, goroutines, n int, message func(i int) []byte) (figure, error) {
+func sending(c client, s *remote, t target, goroutines, n int, message func(i int) []byte) (figure, error) {
 	acknowledged := make(chan struct{}, 1)
-	s, err := c.opener(t, func(int, int) bool {
+	open, err := c.opener(t, func(int, int) bool {
 		acknowledged <- struct{}{}
 		return true
 	})()
 	if err != nil {
 		return figure{}, err
 	}
-	defer s.close()
+	defer open.close()
 	once := func() error {
 		errs := make([]error, goroutines)
 		var wg sync.WaitGroup
 		for g := range goroutines {
 			wg.Go(func() {
 				for i := range n / goroutines {
-					if errs[g] = s.send(message(i)); errs[g] != nil {
+					if errs[g] = open.send(message(i)); errs[g] != nil {
 						return
 					}
 				}
@@ -146,41 +172,46 @@ func sending(c client, t target, goroutines, n int, message func(i int) []byte) 
 	if err := once(); err != nil {
 		return figure{}, err
 	}
-	before := used()
+	before := used(s.clock())
 	if err := once(); err != nil {
 		return figure{}, err
 	}
-	return before.until(used(), n), nil
+	return before.until(used(s.clock()), n), nil
 }
 
 // compare measures all clients in turn, several times, so that what disturbs the
-// machine meets all of them, and writes the medians as a table. It returns a line
-// of the summary.
-func (w workload) compare(s *remote, p plan, out io.Writer) (string, error) {
-	rounds := make([][]figure, len(w.clients))
-	p.rounds, p.slice = p.rounds*max(1, w.turns), p.slice/time.Duration(max(1, w.turns))
-	for range p.rounds {
-		for i, c := range w.clients {
-			runtime.GC()
-			f, err := w.measure(s, p, c)
+// machine meets all of them, and keeps the medians.
+func (w workload) compare(b *bench) (table, error) {
+	t := table{Workload: w.name, Via: w.via, Unit: w.unit, ByCPU: w.byCPU, Goals: w.goals}
+	p := b.plan
+	p.Rounds, p.Slice = p.Rounds*max(1, w.turns), p.Slice/time.Duration(max(1, w.turns))
+	clients := b.chosen(w.clients)
+	rounds := make([][]figure, len(clients))
+	for round := range p.Rounds {
+		for i, c := range clients {
+			b.progress.say("%s: %s: round %d of %d", w.title(), c.name(), round+1, p.Rounds)
+			o := order{Workload: w.name, Via: w.via, Client: c.name(), Plan: p, Server: *b.server,
+				Profiles: b.profiles.of(w.name, w.via)}
+			f, err := b.workers.measure(o)
 			if err != nil {
-				return "", fmt.Errorf("%s: %s: %w", w.name, c.name(), err)
+				return t, fmt.Errorf("%s: %s: %w", w.title(), c.name(), err)
 			}
 			rounds[i] = append(rounds[i], f)
 		}
 	}
-	var rows []row
-	for i, c := range w.clients {
-		rows = append(rows, row{c, medians(rounds[i])})
+	for i, c := range clients {
+		t.Rows = append(t.Rows, row{c.name(), c.part(), medians(rounds[i])})
 	}
-	return w.write(out, rows), nil
+	return t, nil
 }
 
 func medians(f []figure) figure {
 	return figure{
-		NS:     median(f, func(f figure) float64 { return f.NS }),
-		CPU:    median(f, func(f figure) float64 { return f.CPU }),
-		Allocs: median(f, func(f figure) float64 { return f.Allocs }),
+		NS:      median(f, func(f figure) float64 { return f.NS }),
+		CPU:     median(f, func(f figure) float64 { return f.CPU }),
+		Server:  median(f, func(f figure) float64 { return f.Server }),
+		Allocs:  median(f, func(f figure) float64 { return f.Allocs }),
+		WireOut: median(f, func(f figure) float64 { return f.WireOut }),
 	}
 }
 
