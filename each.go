@@ -17,7 +17,7 @@ func Each(f func(Frame) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
 		c := collector{b: resp.batch()}
 		for i := range in.Frames {
-			if d := f(in.Frames[i]); !d.silent() && c.add(d) {
+			if d := f(in.Frames[i]); (d.head != 0 || d.more != nil) && c.add(d) {
 				break
 			}
 		}
@@ -34,7 +34,7 @@ func EachWith(f func(Frame, *Response) Directive) Handler {
 	return func(in Event, resp *Response) Directive {
 		c := collector{b: resp.batch()}
 		for i := range in.Frames {
-			if d := f(in.Frames[i], resp); !d.silent() && c.add(d) {
+			if d := f(in.Frames[i], resp); (d.head != 0 || d.more != nil) && c.add(d) {
 				break
 			}
 		}

@@ -308,9 +308,6 @@ func (d Directive) appendTo(dst []Frame) []Frame {
 	return append(dst, d.rest()...)
 }
 
-// silent reports whether d is Cont().
-func (d Directive) silent() bool { return d.head == 0 && d.more == nil }
-
 // replies reports whether there are any.
 func (d Directive) replies() bool { return d.head&kindBits != 0 || len(d.rest()) > 0 }
 

@@ -455,6 +455,14 @@ func (s *stream) parse(l *link, b *batch) (frames []Frame, more bool, err error)
 	frames = b.frames[:n]
 	l.watch.in(frames)
 	b.used = max(b.used, n)
+	if l.in.Control() {
+		frames = s.control(l, b, frames)
+	}
+	return frames, n > 0, err
+}
+
+// control lists the pongs for the pings among frames, and takes out what answers our own.
+func (s *stream) control(l *link, b *batch, frames []Frame) []Frame {
 	pongs := false
 	for i := range frames {
 		switch frames[i].Kind {
@@ -469,7 +477,7 @@ func (s *stream) parse(l *link, b *batch) (frames []Frame, more bool, err error)
 	if pongs {
 		frames = l.withoutOwnPongs(frames)
 	}
-	return frames, n > 0, err
+	return frames
 }
 
 // wireFrames views frames as package wire has them: that it writes them where the

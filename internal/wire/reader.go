@@ -17,7 +17,8 @@ type Reader struct {
 	class   uint8 // of the next buffer
 	fills   uint8
 	closed  bool // a close frame was returned, or Ignore called: what follows is not looked at
-	lent    bool // the last batch had frames
+	lent    bool // the last batch had frames,
+	mixed   bool // of control among them
 	pieces  bool // see Pieces
 }
 
@@ -49,6 +50,7 @@ func (r *Reader) Batch(dst []Frame) (n int, err error) {
 	if r.lent {
 		r.takeBack()
 	}
+	r.mixed = false
 	for n < len(dst) {
 		n += r.simple(dst[n:])
 		if n == len(dst) {
@@ -59,6 +61,7 @@ func (r *Reader) Batch(dst []Frame) (n int, err error) {
 			err = e
 			break
 		}
+		r.mixed = r.mixed || f.Op.control()
 		dst[n] = f
 		n++
 	}
@@ -67,6 +70,9 @@ func (r *Reader) Batch(dst []Frame) (n int, err error) {
 	}
 	return n, err
 }
+
+// Control reports whether there were control frames among those that Batch returned last.
+func (r *Reader) Control() bool { return r.mixed }
 
 // simple is a shorter way for most frames: whole and unfragmented messages that are not large. It
 // stops at the first other one, and leaves all judgement to next.
