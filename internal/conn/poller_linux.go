@@ -34,14 +34,21 @@ type poller struct {
 	shared  int                // of those parked
 	file    *os.File           // the epoll set, as the runtime's poller sees it; nil without members
 	set     int
-	jobs    chan *Waiter // to workers that have nothing to do; closed without members
+	jobs    chan *Waiter // to workers that have nothing to do; closed with the set
 	spare   int          // of those
+	lingers bool         // without members, the set is to be closed, unless one comes until then
+	seen    uint64       // the last ticket when that was last looked at
 }
 
 var thePoller = poller{armed: make(map[uint64]*Waiter)}
 
-// lookGap is how often sockets are looked at that others may close.
-const lookGap = time.Second
+const (
+	// lookGap is how often sockets are looked at that others may close.
+	lookGap = time.Second
+	// lingerTime is how long the set stays without members. Where one connection follows another, to
+	// open and to close it each time costs a quarter of the whole handshake.
+	lingerTime = 5 * time.Millisecond
+)
 
 // Park gives w to the poller, until rc has something new to read or is at its end. Otherwise it
 // reports whether there may be something to read already: where there is not it cannot park, since w was
@@ -157,26 +164,22 @@ func (p *poller) open() bool {
 }
 
 func (p *poller) leave(w *Waiter) {
-	if set := p.drop(w); set != nil {
-		_ = set.Close() // ends serve; it waits for what that is doing, which takes the lock
-	}
-}
-
-// drop lets go of w, and of the set where it was the last member.
-func (p *poller) drop(w *Waiter) (set *os.File) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !w.member {
-		return nil
+		return
 	}
 	w.member = false
 	p.forget(w)
-	if p.members--; p.members > 0 {
-		return nil
+	if p.members--; p.members == 0 && !p.lingers {
+		p.linger()
 	}
-	set, p.file = p.file, nil
-	close(p.jobs) // ends the workers
-	return set
+}
+
+// linger has look close the set. mu is held.
+func (p *poller) linger() {
+	p.lingers, p.seen = true, p.last
+	_ = p.file.SetReadDeadline(time.Now().Add(lingerTime))
 }
 
 // serve wakes those whose sockets have something to read.
@@ -197,10 +200,9 @@ func (p *poller) serve(set *os.File) {
 	}
 	for {
 		switch err := rc.Read(look); {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			p.look()
+		case errors.Is(err, os.ErrDeadlineExceeded) && p.look():
 		default:
-			return // closed
+			return
 		}
 	}
 }
@@ -255,7 +257,7 @@ func (p *poller) work(w *Waiter) {
 func (p *poller) job() (w *Waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.members == 0 || p.spare == mostSpare {
+	if p.file == nil || p.spare == mostSpare {
 		return nil
 	}
 	p.spare++
@@ -279,16 +281,26 @@ func (p *poller) interrupt(w *Waiter) {
 // share counts a parked socket that others may close. mu is held.
 func (p *poller) share() {
 	if p.shared++; p.shared == 1 {
+		p.lingers = false
 		_ = p.file.SetReadDeadline(time.Now().Add(lookGap))
 	}
 }
 
-// look wakes those whose sockets were closed by others.
-func (p *poller) look() {
+// look wakes those whose sockets were closed by others, and closes a set that has had no members for
+// a while. It reports whether there is still one.
+func (p *poller) look() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.file == nil {
-		return
+	p.lingers = false
+	switch {
+	case p.members == 0 && p.seen == p.last:
+		_ = p.file.Close()
+		p.file = nil
+		close(p.jobs) // ends the workers
+		return false
+	case p.members == 0:
+		p.linger()
+		return true
 	}
 	var next time.Time
 	if p.shared > 0 {
@@ -300,4 +312,5 @@ func (p *poller) look() {
 			p.take(w)
 		}
 	}
+	return true
 }

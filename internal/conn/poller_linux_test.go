@@ -3,10 +3,12 @@ package conn
 import (
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/matryer/is"
 
@@ -252,7 +254,7 @@ func TestThePollerCallsNobody(t *testing.T) {
 	<-woken
 }
 
-// With its last member the poller ends.
+// Soon after its last member the poller ends, unless another one has come.
 func TestThePollerEnds(t *testing.T) {
 	is := is.New(t)
 	reqwstest.NoLeaks(t)
@@ -265,8 +267,20 @@ func TestThePollerEnds(t *testing.T) {
 	<-woken
 	Leave(w)
 	Leave(w) // again means nothing
-	thePoller.mu.Lock()
-	defer thePoller.mu.Unlock()
-	is.True(thePoller.file == nil)
-	is.Equal(thePoller.members, 0)
+	set := func() *os.File {
+		thePoller.mu.Lock()
+		defer thePoller.mu.Unlock()
+		is.Equal(thePoller.members, 0)
+		return thePoller.file
+	}
+	for range 100 { // one after another, which find the set of the one before, or a new one
+		rc, _, _ := sockets(t)
+		w := &Waiter{Wake: func() {}}
+		is.True(parks(rc, w))
+		Interrupt(w)
+		Leave(w)
+	}
+	for deadline := time.Now().Add(10 * time.Second); set() != nil; runtime.Gosched() {
+		is.True(time.Now().Before(deadline))
+	}
 }
