@@ -172,7 +172,7 @@ func (o crowdOrder) carryOut() (r crowdReport, err error) {
 		r.Message = resident().since(before, o.N)
 	}
 	if o.Trickle > 0 {
-		r.Sparse, err = o.trickle(&messages, all)
+		r.Sparse, err = o.trickle(&messages, all, nowAndThen)
 	}
 	return r, err
 }
@@ -195,8 +195,8 @@ func open(connect func() (conn, error), n, abreast int) error {
 }
 
 // trickle has the server send small messages, two on each connection to warm up.
-func (o crowdOrder) trickle(messages *atomic.Int64, conns int) (f figure, err error) {
-	path := fmt.Sprintf("/trickle?size=%d&every=%d&n=", trickled, nowAndThen.Milliseconds())
+func (o crowdOrder) trickle(messages *atomic.Int64, conns int, every time.Duration) (f figure, err error) {
+	path := fmt.Sprintf("/trickle?size=%d&every=%d&n=", trickled, every.Milliseconds())
 	if err := o.expect(messages, path+"2", 2*conns); err != nil {
 		return f, err
 	}

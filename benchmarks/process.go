@@ -33,6 +33,8 @@ func play(role string) error {
 		return workerProcess()
 	case "crowd":
 		return crowdProcess()
+	case "traced":
+		return tracedProcess()
 	case "grown":
 		return grownProcess()
 	}
