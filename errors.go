@@ -132,8 +132,7 @@ func fail(phase string, u *url.URL, err error) error {
 		return nil
 	}
 	err = failure.WithoutURL(err)
-	var refused *HTTPError
-	if errors.As(err, &refused) { // which says so itself
+	if failure.Has[*HTTPError](err) { // which says so itself
 		return err
 	}
 	return failure.In(phase, u, err)

@@ -316,8 +316,11 @@ func (l *link) linger() {
 func (l *link) finish(err error) {
 	l.out.Stop(err)
 	if l.conn != nil {
-		_ = netconn.Bare(l.conn).Close()
-		_ = l.conn.Close()
+		bare := netconn.Bare(l.conn)
+		_ = bare.Close()
+		if l.conn != bare {
+			_ = l.conn.Close()
+		}
 	}
 	l.recall()
 	if l.wrapped != nil {

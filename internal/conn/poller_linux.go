@@ -38,9 +38,19 @@ type poller struct {
 	spare   int          // of those
 	lingers bool         // without members, the set is to be closed, unless one comes until then
 	seen    uint64       // the last ticket when that was last looked at
+
+	add    func(fd uintptr) // puts a socket into the set, with event
+	event  syscall.EpollEvent
+	addErr error
 }
 
-var thePoller = poller{armed: make(map[uint64]*Waiter)}
+var thePoller = newPoller()
+
+func newPoller() *poller {
+	p := &poller{armed: make(map[uint64]*Waiter)}
+	p.add = func(fd uintptr) { p.addErr = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_ADD, int(fd), &p.event) }
+	return p
+}
 
 const (
 	// lookGap is how often sockets are looked at that others may close.
@@ -96,14 +106,12 @@ func (p *poller) arm(rc syscall.RawConn, w *Waiter) bool {
 		return true
 	}
 	p.last++
-	ev := syscall.EpollEvent{
+	p.event = syscall.EpollEvent{
 		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | edgeTriggered,
 		Fd:     int32(p.last), Pad: int32(p.last >> 32),
 	}
-	var armed error
 	// Within Control the socket cannot be closed.
-	err := rc.Control(func(fd uintptr) { armed = syscall.EpollCtl(p.set, syscall.EPOLL_CTL_ADD, int(fd), &ev) })
-	if err != nil || armed != nil {
+	if err := rc.Control(p.add); err != nil || p.addErr != nil {
 		return false
 	}
 	w.rc, w.ticket, w.armed, w.missed = rc, p.last, true, false

@@ -46,11 +46,11 @@ type answerReader struct {
 }
 
 // readAnswer begins to read into a buffer of headBuffers, which may be nil.
-func readAnswer(conn net.Conn, buffer *[]byte) *answerReader {
+func readAnswer(conn net.Conn, buffer *[]byte) answerReader {
 	if buffer == nil {
 		buffer = headBuffers.Get().(*[]byte)
 	}
-	return &answerReader{conn: conn, buf: (*buffer)[:0], pooled: buffer}
+	return answerReader{conn: conn, buf: (*buffer)[:0], pooled: buffer}
 }
 
 // release gives the buffer back. Nobody may read the answer after that.

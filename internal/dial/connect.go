@@ -28,6 +28,7 @@ type roundTrip struct {
 	via      *url.URL      // the proxy, or nil
 	phase    atomic.Uint32 // of what is under way: the index in phaseNames
 	watch    *Stopwatch    // nil: nobody wants to know how long that takes
+	answer   answerReader  // over HTTP/1.1, in which there is one exchange at most
 	fallback fallback
 }
 

@@ -19,7 +19,7 @@ func (t *roundTrip) upgrade(ctx context.Context, conn net.Conn) (*http.Response,
 	t.enter(failure.Handshake)
 	network := netconn.Bare(conn)
 	stop := context.AfterFunc(ctx, func() { network.Close() })
-	resp, answer, err := t.exchange(conn)
+	resp, err := t.exchange(conn)
 	if err != nil {
 		stop()
 		network.Close()
@@ -40,13 +40,13 @@ func (t *roundTrip) upgrade(ctx context.Context, conn net.Conn) (*http.Response,
 		network.Close()
 		return nil, t.fail(ctx, ctx.Err())
 	}
-	resp.Body = &Conn{Conn: conn, Rest: answer.rest()}
-	answer.release()
+	resp.Body = &Conn{Conn: conn, Rest: t.answer.rest()}
+	t.answer.release()
 	return resp, nil
 }
 
 // exchange sends the request and reads the head of its answer.
-func (t *roundTrip) exchange(conn net.Conn) (*http.Response, *answerReader, error) {
+func (t *roundTrip) exchange(conn net.Conn) (*http.Response, error) {
 	trace := httptrace.ContextClientTrace(t.req.Context())
 	if trace != nil && trace.GotConn != nil {
 		trace.GotConn(httptrace.GotConnInfo{Conn: conn})
@@ -55,22 +55,22 @@ func (t *roundTrip) exchange(conn net.Conn) (*http.Response, *answerReader, erro
 	request, err := appendRequest((*buffer)[:0], t.req, trace)
 	if err != nil {
 		headBuffers.Put(buffer)
-		return nil, nil, err
+		return nil, err
 	}
 	// A peer that hung up before it read everything may have said why.
 	_, writeErr := conn.Write(request)
-	answer := readAnswer(conn, buffer)
-	if trace != nil && trace.GotFirstResponseByte != nil && answer.await(1) == nil {
+	t.answer = readAnswer(conn, buffer)
+	if trace != nil && trace.GotFirstResponseByte != nil && t.answer.await(1) == nil {
 		trace.GotFirstResponseByte()
 	}
-	resp, err := answer.head(t.req)
+	resp, err := t.answer.head(t.req)
 	if err != nil && writeErr != nil && netconn.IsLoss(err) && tlsAlert(err) == nil {
 		err = writeErr
 	}
-	if err != nil && answer.silent() && netconn.IsLoss(err) {
+	if err != nil && t.answer.silent() && netconn.IsLoss(err) {
 		err = &lostError{err}
 	}
-	return resp, answer, err
+	return resp, err
 }
 
 // connBody is the body of an answer that does not switch protocols: the

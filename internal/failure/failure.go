@@ -44,11 +44,29 @@ func In(phase string, u *url.URL, err error) error {
 		return nil
 	}
 	err = WithoutURL(err)
-	var known *Error
-	if errors.As(err, &known) {
+	if Has[*Error](err) {
 		return err
 	}
 	return &Error{phase, SafeURL(u), err}
+}
+
+// Has reports whether err is a T or wraps one.
+func Has[T error](err error) bool {
+	if _, ok := err.(T); ok || !wraps(err) {
+		return ok
+	}
+	var known T
+	return errors.As(err, &known)
+}
+
+// wraps reports whether there may be another error in err. Most errors that end a stream are
+// plain, and to look into those takes memory.
+func wraps(err error) bool {
+	switch err.(type) {
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }:
+		return true
+	}
+	return false
 }
 
 // Ended returns why ctx is over, or nil while it is not. An operation that was

@@ -14,6 +14,9 @@ const Hidden = "REDACTED"
 // WithoutURL takes each *url.Error off err, with what is around it: it quotes a
 // URL whose query may hold a secret.
 func WithoutURL(err error) error {
+	if !wraps(err) {
+		return err
+	}
 	var ue *url.Error
 	for errors.As(err, &ue) && ue.Err != nil {
 		err = ue.Err
@@ -34,8 +37,21 @@ func SafeURL(u *url.URL) string {
 		}
 		return (&url.URL{Scheme: u.Scheme, Host: host, Path: "/" + Hidden}).String()
 	}
+	if path := u.EscapedPath(); strings.HasPrefix(path, "/") && u.Scheme != "" && isPlainHost(u.Host) {
+		return u.Scheme + "://" + u.Host + path
+	}
 	s := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
 	return s.String()
+}
+
+// isPlainHost tells a host, with or without a port, that has nothing to escape.
+func isPlainHost(host string) bool {
+	for _, c := range []byte(host) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '-' || c == ':') {
+			return false
+		}
+	}
+	return host != ""
 }
 
 // IsCutOff reports whether what stands for host and port may be the beginning of a
