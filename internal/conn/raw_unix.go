@@ -50,7 +50,6 @@ func rawOf(conn net.Conn) *Raw {
 	}
 	r := &Raw{RawConn: rc}
 	r.readNow = r.readFD
-	r.writeNow = r.writeFD
 	return r
 }
 
@@ -111,6 +110,9 @@ func (r *Raw) TryWrite(p []byte) (int, error) { return r.write(p, false) }
 func (r *Raw) WriteSome(p []byte) (int, error) { return r.write(p, true) }
 
 func (r *Raw) write(p []byte, patient bool) (int, error) {
+	if r.writeNow == nil { // most connections that are idle have written nothing
+		r.writeNow = r.writeFD
+	}
 	r.out, r.wrote, r.writeErr, r.patient = p, 0, nil, patient
 	err := r.RawConn.Write(r.writeNow)
 	r.out = nil
