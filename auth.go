@@ -21,7 +21,10 @@ func Auth(s Step) Option {
 
 // authenticate is the step for [Auth], and for userinfo in the URL where there
 // is none. It does nothing on the way to another origin.
-func authenticate(auth Step, next http.RoundTripper) http.RoundTripper {
+func authenticate(auth Step, t *targetConfig, next http.RoundTripper) http.RoundTripper {
+	if auth == nil && !t.mayHaveUser() {
+		return next
+	}
 	given := next
 	if auth != nil {
 		given = applyStep("auth", auth, completing("request", next))

@@ -154,40 +154,40 @@ func noteAttempt(req *http.Request) {
 	}
 }
 
-// retry is the step around all others but those of [UseOuter]: it runs them again
-// where a failure may pass.
-func retry(c *retryConfig, method string, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
-	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		ctx := req.Context()
-		delays, err := c.newDelays()
-		if err != nil {
-			return nil, fail("retry", nil, err)
+// attempts runs all steps but those of [UseOuter], which get a request made of req, and
+// runs them again where a failure may pass.
+func (c *config) attempts(ctx context.Context, req *http.Request, next http.RoundTripper) (*http.Response, error) {
+	delays, err := c.retry.newDelays()
+	if err != nil {
+		return nil, fail("retry", nil, err)
+	}
+	for n := 0; ; n++ {
+		a := &attempt{Context: ctx, n: c.retry.before + n}
+		a.req = req.WithContext(a)
+		if req.URL == noURL {
+			a.req.URL = &a.first.sent // which is its own
 		}
-		for n := 0; ; n++ {
-			a := &attempt{Context: ctx, n: c.before + n}
-			a.req = req.WithContext(a) // which the steps up to the credentials complete
-			resp, err := next.RoundTrip(a.req)
-			if n == c.most || ctx.Err() != nil || isOpen(a.req, resp) {
-				return resp, err
-			}
-			decision := c.decide(a.req, method, resp, err)
-			if decision == GiveUp {
-				return resp, err
-			}
-			delay, ok := delays.next(n, decision, resp)
-			if !ok {
-				return resp, err
-			}
-			c.log(logs.logger(), n, a, resp, err, delay)
-			if resp != nil {
-				_ = resp.Body.Close()
-			}
-			trace.retries(a, resp, err, delay)
-			if ctxErr := sleep(ctx, delay); ctxErr != nil {
-				return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
-			}
+		resp, err := next.RoundTrip(a.req)
+		if n == c.retry.most || ctx.Err() != nil || isOpen(a.req, resp) {
+			return resp, err
 		}
-	})
+		decision := c.retry.decide(a.req, c.plain.method, resp, err)
+		if decision == GiveUp {
+			return resp, err
+		}
+		delay, ok := delays.next(n, decision, resp)
+		if !ok {
+			return resp, err
+		}
+		c.retry.log(c.logs.logger(), n, a, resp, err, delay)
+		if resp != nil {
+			_ = resp.Body.Close()
+		}
+		c.watch.hooks.retries(a, resp, err, delay)
+		if ctxErr := sleep(ctx, delay); ctxErr != nil {
+			return nil, fail("retry", a.req.URL, waitError(ctxErr, resp, err))
+		}
+	}
 }
 
 // isOpen tells an answer that opened a WebSocket: 101, or over HTTP/2 any 2xx that

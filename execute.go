@@ -42,11 +42,7 @@ type answer struct {
 func (e *execution) runSteps(ctx context.Context) (*answer, error) {
 	var winner *handshake
 	defer func() { e.opener.settle(winner) }()
-	req, err := http.NewRequestWithContext(ctx, e.method, "", nil)
-	if err != nil {
-		return nil, fail("request", nil, err)
-	}
-	httpResp, err := answerOf(e.config.chain(&e.opener), req)
+	httpResp, err := e.config.send(ctx, &e.opener)
 	if err != nil {
 		return nil, fail("request", e.target.shown(), err)
 	}

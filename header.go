@@ -77,28 +77,26 @@ func (c *config) setHeader(name string, values []string) {
 // userAgent is sent where the user gives none.
 const userAgent = "reqws"
 
-// setHeaders is the step that puts the user's headers on each hop, under their
+// complete puts the user's headers on each hop, under their
 // canonical names: steps and net/http look for them there. The spelling that the
 // user gave them comes last, see [keepSpelling].
-func setHeaders(c *headerConfig, body *requestBody, hostname string, next http.RoundTripper) http.RoundTripper {
-	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		h := hopOf(req.Context())
-		req.Header = headerCopy(req.Header, len(c.fields)+1)
-		if err := body.set(req, h); err != nil {
-			return nil, fail("request", req.URL, err)
-		}
-		c.set(req.Header)
-		setHost(req, h, hostname)
-		if h.bodiless {
-			maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
-		}
-		if h.foreign {
-			maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !mayCrossOrigins(name) })
-		}
-		c.protocols.offer(req, h)
-		noteAttempt(req)
-		return next.RoundTrip(req)
-	})
+func (c *headerConfig) complete(req *http.Request, body *requestBody, hostname string) error {
+	h := hopOf(req.Context())
+	req.Header = headerCopy(req.Header, len(c.fields)+1)
+	if err := body.set(req, h); err != nil {
+		return fail("request", req.URL, err)
+	}
+	c.set(req.Header)
+	setHost(req, h, hostname)
+	if h.bodiless {
+		maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return isOfBody(name) })
+	}
+	if h.foreign {
+		maps.DeleteFunc(req.Header, func(name string, _ []string) bool { return !mayCrossOrigins(name) })
+	}
+	c.protocols.offer(req, h)
+	noteAttempt(req)
+	return nil
 }
 
 // headerCopy copies a header, with room for more.

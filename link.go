@@ -55,6 +55,7 @@ type link struct {
 	timer      *time.Timer           // closes the connection after the close timeout
 
 	readOnly atomic.Bool // writeErr is set
+	dropped  atomic.Bool // disconnect has closed the connection
 	lingers  atomic.Bool // abandon waits a moment for the peer's end
 
 	// The loop's own:
@@ -267,6 +268,7 @@ func (l *link) disconnect(err error) {
 	l.out.Stop(err)
 	if c != nil {
 		_ = netconn.Bare(c).Close() // TLS would wait to say goodbye
+		l.dropped.Store(true)
 	}
 	if body != nil {
 		_ = body.Close()
@@ -317,7 +319,9 @@ func (l *link) finish(err error) {
 	l.out.Stop(err)
 	if l.conn != nil {
 		bare := netconn.Bare(l.conn)
-		_ = bare.Close()
+		if !l.dropped.Load() {
+			_ = bare.Close()
+		}
 		if l.conn != bare {
 			_ = l.conn.Close()
 		}

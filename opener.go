@@ -22,6 +22,7 @@ type opener struct {
 	connect   *connectConfig
 	protocols *subprotocols
 	forCoder  bool // its Conn is what is asked for
+	seen      bool // steps of the user's see the answers, and may change them
 	trace     *ClientTrace
 
 	mu    sync.Mutex
@@ -105,7 +106,10 @@ func (o *opener) handshake(req *http.Request) (*http.Response, error) {
 	// By the body the handshake is found again, and by the request where a step
 	// wraps the body.
 	h.body = openBody{h.conn, h}
-	resp.Request, resp.Body = req.WithContext(h), &h.body
+	resp.Request, resp.Body = req, &h.body
+	if o.seen {
+		resp.Request = req.WithContext(h)
+	}
 	return resp, nil
 }
 

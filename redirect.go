@@ -63,7 +63,7 @@ func RedirectLogLevel(l slog.Level) Option {
 // hop is one request in a chain of redirects. It goes with the context of the
 // request, and says to the steps behind what they may send.
 type hop struct {
-	n           int // 0 is the request itself; resolveURL fills in its method, url, origin and user
+	n           int // 0 is the request itself; the options give its method, url, origin and user
 	method      string
 	url         *url.URL      // where it goes
 	origin      *url.URL      // where hop 0 went
@@ -93,26 +93,28 @@ func hopOf(ctx context.Context) *hop {
 func Foreign(ctx context.Context) bool { return hopOf(ctx).foreign }
 
 // followRedirects is the step that follows redirects (RFC 9110, section 15.4).
-// All steps behind it run again on each hop, with a request that is theirs: it is completed
-// on its way, and a copy made where what is put in is not for all to see.
-func followRedirects(c *redirectConfig, logs *logConfig, trace *ClientTrace, next http.RoundTripper) http.RoundTripper {
+// All steps behind it run again on each hop, with a request of its own, which is completed here.
+func (c *config) followRedirects(next http.RoundTripper) http.RoundTripper {
 	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
 		h, before := hopOf(req.Context()), *req
 		for {
+			if err := c.complete(req); err != nil {
+				return nil, err
+			}
 			resp, err := next.RoundTrip(req)
-			if err != nil || c.off || !isRedirect(resp) {
+			if err != nil || c.redirect.off || !isRedirect(resp) {
 				return resp, err
 			}
 			_ = resp.Body.Close()
-			to, err := c.follow(h, resp)
+			to, err := c.redirect.follow(h, resp)
 			if err != nil {
 				return nil, fail("redirect", h.url, err)
 			}
-			if log := logs.logger(); log != nil {
-				log.LogAttrs(before.Context(), c.level, "reqws: redirect",
+			if log := c.logs.logger(); log != nil {
+				log.LogAttrs(before.Context(), c.redirect.level, "reqws: redirect",
 					slog.Int("status", resp.StatusCode), slog.String("from", failure.SafeURL(h.url)), slog.String("to", failure.SafeURL(to.url)))
 			}
-			trace.redirects(h, to, resp)
+			c.watch.hooks.redirects(h, to, resp)
 			req = before.Clone(context.WithValue(before.Context(), hopKey{}, to))
 			req.URL, req.Method = cloneURL(to.url), to.method
 			h = to

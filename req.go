@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/coder/websocket"
@@ -71,21 +72,46 @@ func noStepNil(steps []Step) error {
 	return nil
 }
 
-// chain puts the steps in their order around the handshake: the last one here is the
-// outermost. All that is inside retry runs again on each attempt, and all that is
-// inside followRedirects on each hop.
+// send has the steps and the handshake make an answer. All that is inside attempts runs again on
+// each attempt, and all that is inside followRedirects on each hop. chain has the order there.
+func (c *config) send(ctx context.Context, handshake *opener) (*http.Response, error) {
+	next := c.chain(handshake)
+	if len(c.outerSteps) == 0 && ctx != nil { // nobody sees a request before that of an attempt
+		blank := &http.Request{Method: c.plain.method, URL: noURL, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+		return c.attempts(ctx, blank, next)
+	}
+	req, err := http.NewRequestWithContext(ctx, c.plain.method, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(users(c.outerSteps, RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		return c.attempts(req.Context(), req, next)
+	})), req)
+}
+
+var noURL = new(url.URL)
+
+// chain puts the steps of one attempt in their order around the handshake: the last one here is the
+// outermost.
 func (c *config) chain(handshake *opener) http.RoundTripper {
 	next := http.RoundTripper(handshake)
 	next = keepSpelling(c.header.fields, next)
 	next = sign(c.sigV4, next)
 	next = users(c.steps, next)
-	next = authenticate(c.auth, next)
+	next = authenticate(c.auth, &c.target, next)
 	next = cookies(c.jar, next)
-	next = setHeaders(&c.header, c.plain.body, c.connect.hostname, next)
-	next = resolveURL(&c.target, c.plain.method, next)
-	next = followRedirects(&c.redirect, &c.logs, c.watch.hooks, next)
-	next = retry(&c.retry, c.plain.method, &c.logs, c.watch.hooks, next)
-	return users(c.outerSteps, next)
+	return c.followRedirects(next)
+}
+
+// complete gives the request of a hop its URL, and then its headers.
+func (c *config) complete(req *http.Request) error {
+	if err := c.target.complete(req, c.plain.method); err != nil {
+		if req.Header == nil { // a RetryFunc is asked about that, too
+			req.Header = make(http.Header)
+		}
+		return err
+	}
+	return c.header.complete(req, c.plain.body, c.connect.hostname)
 }
 
 // users puts steps of the user's around next, the first one outermost.
@@ -102,15 +128,22 @@ func users(steps []Step, next http.RoundTripper) http.RoundTripper {
 
 // execution returns what one execution reads of the options, unless they are wrong.
 func (c *config) execution() (*execution, error) {
+	steps := len(c.steps)+len(c.outerSteps) > 0
 	return &execution{
-		config:     c,
-		opener:     opener{connect: &c.connect, protocols: &c.header.protocols, forCoder: c.target.webSocket, trace: c.watch.hooks},
+		config: c,
+		opener: opener{
+			connect:   &c.connect,
+			protocols: &c.header.protocols,
+			forCoder:  c.target.webSocket,
+			seen:      steps || c.auth != nil,
+			trace:     c.watch.hooks,
+		},
 		target:     &c.target,
 		method:     c.plain.method,
 		into:       &c.into,
 		life:       &c.life,
 		httpErrors: c.httpErrors,
-		shared:     c.connect.dialContext != nil || len(c.steps)+len(c.outerSteps) > 0,
+		shared:     c.connect.dialContext != nil || steps,
 	}, c.err()
 }
 

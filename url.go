@@ -46,26 +46,23 @@ func BaseURLFunc(f func() string) Option {
 	return checked("BaseURLFunc", f, notNilFunc, func(c *config, f func() string) { c.target.baseURL = f }).inPlaceOf("BaseURL")
 }
 
-// resolveURL is the step that gives the request its URL: base, path parameters
-// and parameters put together, anew on each attempt. A redirect has its URL
-// already.
-func resolveURL(t *targetConfig, method string, next http.RoundTripper) http.RoundTripper {
-	return RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		h := hopOf(req.Context())
-		if h.n > 0 {
-			return next.RoundTrip(req)
-		}
-		d, err := t.destination()
-		if err != nil {
-			return nil, fail("url", nil, err) // what looks like host or port may be a password
-		}
-		h.user, h.url, h.origin, h.method, h.sent = d.user, d.url, d.url, method, *d.url
-		if isWebSocket(d.url) {
-			h.method = http.MethodGet
-		}
-		req.URL, req.Method, req.Pattern = &h.sent, h.method, d.pattern
-		return next.RoundTrip(req)
-	})
+// complete gives the request its URL: base, path parameters and parameters put
+// together, anew on each attempt. A redirect has its URL already.
+func (t *targetConfig) complete(req *http.Request, method string) error {
+	h := hopOf(req.Context())
+	if h.n > 0 {
+		return nil
+	}
+	d, err := t.destination()
+	if err != nil {
+		return fail("url", nil, err) // what looks like host or port may be a password
+	}
+	h.user, h.url, h.origin, h.method, h.sent = d.user, d.url, d.url, method, *d.url
+	if isWebSocket(d.url) {
+		h.method = http.MethodGet
+	}
+	req.URL, req.Method, req.Pattern = &h.sent, h.method, d.pattern
+	return nil
 }
 
 // destination is what a targetConfig comes to. It is not changed.
@@ -97,6 +94,9 @@ func (t *targetConfig) destination() (*destination, error) {
 	t.last.Store(d)
 	return d, nil
 }
+
+// mayHaveUser reports whether there may be userinfo in the URL.
+func (t *targetConfig) mayHaveUser() bool { return t.baseURL != nil || strings.Contains(t.url, "@") }
 
 // resolve puts the URL together from the options, with base for that of BaseURL. The pattern is its path before
 // the path parameters stood in it.

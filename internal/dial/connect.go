@@ -3,7 +3,6 @@ package dial
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -135,8 +134,7 @@ func (t *roundTrip) connect(ctx context.Context) (conn net.Conn, err error) {
 		}
 		conn, err = t.DialContext(ctx, "tcp", addr)
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
+	if failure.Has[*net.DNSError](err) {
 		t.enter(failure.Lookup)
 	}
 	return conn, t.fail(ctx, err)

@@ -109,7 +109,7 @@ func (t *roundTrip) openIn(ctx context.Context, p Protocol, orElse bool) (*http.
 	conn := t.fallback.take()
 	if conn == nil {
 		var err error
-		if conn, err = t.open(ctx, alpnHTTP1); err != nil {
+		if conn, err = t.open(ctx, onlyHTTP1...); err != nil {
 			return nil, err
 		}
 	}

@@ -21,6 +21,8 @@ const (
 	alpnHTTP2 = "h2"
 )
 
+var onlyHTTP1 = []string{alpnHTTP1}
+
 // alpn names protocols for TLS, in their order.
 func alpn(protocols []Protocol) []string {
 	var names []string

@@ -52,7 +52,7 @@ func In(phase string, u *url.URL, err error) error {
 
 // Has reports whether err is a T or wraps one.
 func Has[T error](err error) bool {
-	if _, ok := err.(T); ok || !wraps(err) {
+	if _, ok := err.(T); ok || err == nil || !wraps(err) {
 		return ok
 	}
 	var known T
