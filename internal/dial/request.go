@@ -70,16 +70,20 @@ func (w *headWriter) header(h http.Header) {
 	case len(agent) > 0 && agent[0] != "":
 		w.field("User-Agent", agent[:1])
 	}
-	var room [16]string
-	names := room[:0]
-	for name := range h {
+	type named struct {
+		name   string
+		values []string
+	}
+	var room [16]named
+	fields := room[:0]
+	for name, values := range h {
 		if httpguts.ValidHeaderFieldName(name) && !slices.Contains(notAmongFields, name) {
-			names = append(names, name)
+			fields = append(fields, named{spelling(name), values})
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(spelling(a), spelling(b)) })
-	for _, name := range names {
-		w.field(spelling(name), h[name])
+	slices.SortFunc(fields, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	for _, f := range fields {
+		w.field(f.name, f.values)
 	}
 }
 
@@ -101,7 +105,7 @@ func (w *headWriter) field(name string, values []string) {
 
 // onOneLine has spaces for what would end a line.
 func onOneLine(value string) string {
-	if !strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\r') < 0 && strings.IndexByte(value, '\n') < 0 {
 		return value
 	}
 	return strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
