@@ -16,7 +16,10 @@ import (
 // as they are, which a test tells.
 
 // tlsBuffers are the two, each nil if it was not found.
-type tlsBuffers struct{ record, message *bytes.Buffer }
+type tlsBuffers struct {
+	record, message *bytes.Buffer
+	lent            *[]byte // to record
+}
 
 var recordAt, recordFound = bufferIn("rawInput")
 
@@ -41,20 +44,23 @@ func buffersOf(c *tls.Conn) (b tlsBuffers) {
 var recordPool = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
 // lend gives TLS a buffer to read into, where it has none. Who reads calls it, as with takeBack.
-func (b tlsBuffers) lend() {
+func (b *tlsBuffers) lend() {
 	if b.record != nil && b.record.Cap() == 0 {
-		p := recordPool.Get().(*[]byte)
-		*b.record = *bytes.NewBuffer(*p)
+		b.lent = recordPool.Get().(*[]byte)
+		*b.record = *bytes.NewBuffer(*b.lent)
 	}
 }
 
 // takeBack lets go of the buffers that are empty.
-func (b tlsBuffers) takeBack() {
-	if b.record != nil && b.record.Len() == 0 && b.record.Cap() > 0 {
-		b.record.Reset()
-		p := b.record.AvailableBuffer()
+func (b *tlsBuffers) takeBack() {
+	if b.record != nil && b.record.Len() == 0 {
+		if b.lent != nil {
+			b.record.Reset()
+			*b.lent = b.record.AvailableBuffer() // it may have grown
+			recordPool.Put(b.lent)
+			b.lent = nil
+		}
 		*b.record = bytes.Buffer{}
-		recordPool.Put(&p)
 	}
 	if b.message != nil && b.message.Len() == 0 {
 		*b.message = bytes.Buffer{}
