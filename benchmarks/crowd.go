@@ -194,21 +194,30 @@ func open(connect func() (conn, error), n, abreast int) error {
 	return errors.Join(errs...)
 }
 
-// trickle has the server send small messages, two on each connection to warm up.
+// trickle has the server send small messages: two on each connection to warm up, then
+// the rest in parts, of which the median stands.
 func (o crowdOrder) trickle(messages *atomic.Int64, conns int, every time.Duration) (f figure, err error) {
+	const parts = 3
 	path := fmt.Sprintf("/trickle?size=%d&every=%d&n=", trickled, every.Milliseconds())
 	if err := o.expect(messages, path+"2", 2*conns); err != nil {
 		return f, err
 	}
-	clock := o.Server.clock()
+	clock, each := o.Server.clock(), max(1, o.Trickle/parts)
+	var rounds []figure
 	err = o.Profiles.during(func() error {
-		start := used(clock)
-		err := o.expect(messages, path+strconv.Itoa(o.Trickle), o.Trickle*conns)
-		f = start.until(used(clock), o.Trickle*conns)
-		return err
+		for range parts {
+			start := used(clock)
+			if err := o.expect(messages, path+strconv.Itoa(each), each*conns); err != nil {
+				return err
+			}
+			rounds = append(rounds, start.until(used(clock), each*conns))
+		}
+		return nil
 	})
-	f.Messages = float64(o.Trickle * conns)
-	return f, err
+	if err != nil {
+		return f, err
+	}
+	return medians(rounds), nil
 }
 
 // expect asks the server for messages and waits until all have arrived.

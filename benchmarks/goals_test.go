@@ -42,6 +42,8 @@ func TestAllocationsBelow(t *testing.T) {
 	r := measured().rank()
 	r[own] = figure{NS: 10, Allocs: 1}
 	is.Equal(goal{allocations, 0}.verdict(r), "1.000 allocations (goal 0): below")
+	r[floor] = figure{NS: 1, Allocs: 0.5}
+	is.Equal(goal{allocations, 0}.verdict(r), "1.000 allocations (goal 0): below, the limit makes 0.500")
 }
 
 func TestTheBestByCPU(t *testing.T) {

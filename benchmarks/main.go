@@ -4,6 +4,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ func main() {
 	short := flag.Bool("short", false, "a quick run that shows that everything works; its figures mean little")
 	pattern := flag.String("run", "", "run only the workloads whose name matches this regular expression")
 	growth := flag.Bool("growth", false, "also measure 1 to 50,000 connections, and how long they take to reconnect")
-	syscalls := flag.Bool("syscalls", false, "count system calls per message with strace, and nothing else")
+	syscalls := flag.Bool("syscalls", false, "also count system calls per message, with strace")
 	jsonFile := flag.String("json", "", "write all results to this file")
 	svgFile := flag.String("svg", "", "draw a chart of the results in this file")
 	from := flag.String("from", "", "measure nothing: print and draw the results in this file of -json")
@@ -70,13 +71,7 @@ func main() {
 			profiles: prof, growth: *growth, syscalls: *syscalls}
 		r, err = b.run()
 	}
-	if err == nil && *jsonFile != "" {
-		err = r.save(*jsonFile)
-	}
-	if err == nil && *svgFile != "" {
-		err = os.WriteFile(*svgFile, []byte(chart(r)), 0o644)
-	}
-	exit(err)
+	exit(errors.Join(err, r.keep(*jsonFile, *svgFile)))
 }
 
 // bench is a run.
@@ -94,7 +89,8 @@ type bench struct {
 	results *results
 }
 
-// run measures what only matches and writes a table for each workload.
+// run measures what only matches and writes a table for each workload. What it measured
+// before an error it returns, too.
 func (b *bench) run() (r *results, err error) {
 	b.results, b.workers = newResults(b.plan), workers{}
 	b.results.heading(b.out)
@@ -107,16 +103,12 @@ func (b *bench) run() (r *results, err error) {
 		b.progress.clear()
 	}()
 	parts := []func() error{b.speed, b.crowds}
-	switch {
-	case b.syscalls:
-		parts = []func() error{b.systemCalls}
-	case b.profiles.wanted():
-	default:
-		parts = append(parts, b.http2, b.grow)
+	if !b.profiles.wanted() {
+		parts = append(parts, b.http2, b.grow, b.systemCalls)
 	}
 	for _, part := range parts {
 		if err := part(); err != nil {
-			return nil, err
+			return b.results, err
 		}
 	}
 	b.progress.clear()

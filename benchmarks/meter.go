@@ -28,12 +28,11 @@ type meter struct {
 
 // figure is a meter's result, all of it per message.
 type figure struct {
-	NS       float64 `json:"ns"`
-	CPU      float64 `json:"cpu_ns"`        // of all threads of the client's process
-	Server   float64 `json:"server_cpu_ns"` // of the server's; 0 where it is not known
-	Allocs   float64 `json:"allocs"`
-	WireOut  float64 `json:"wire_bytes_out,omitempty"` // sent on the connection, where compression is compared
-	Messages float64 `json:"messages,omitempty"`       // how many were measured, where the server chose it
+	NS      float64 `json:"ns"`
+	CPU     float64 `json:"cpu_ns"`        // of all threads of the client's process
+	Server  float64 `json:"server_cpu_ns"` // of the server's; 0 where it is not known
+	Allocs  float64 `json:"allocs"`
+	WireOut float64 `json:"wire_bytes_out,omitempty"` // sent on the connection, where compression is compared
 }
 
 // busy is which part of the time the server's process was on a processor. A server

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,7 @@ func newResults(p plan) *results {
 func thisMachine() machine {
 	m := machine{Count: runtime.NumCPU(), System: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version()}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m.Kernel = strings.TrimSpace(string(b))
+		m.Kernel = strings.Join(strings.SplitN(string(b), ".", 3)[:2], ".")
 	}
 	b, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(b)) {
@@ -125,6 +126,21 @@ func (r *results) conclude(out io.Writer) {
 	if len(r.Notes) > 0 {
 		fmt.Fprintf(out, "\nLeft out: %s\n", strings.Join(r.Notes, "; "))
 	}
+}
+
+// keep writes the files that were asked for.
+func (r *results) keep(jsonFile, svgFile string) error {
+	if r == nil {
+		return nil
+	}
+	var errs [2]error
+	if jsonFile != "" {
+		errs[0] = r.save(jsonFile)
+	}
+	if svgFile != "" {
+		errs[1] = os.WriteFile(svgFile, []byte(chart(r)), 0o644)
+	}
+	return errors.Join(errs[:]...)
 }
 
 func (r *results) save(path string) error {

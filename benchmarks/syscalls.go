@@ -161,20 +161,23 @@ func tracedClients() []client { return append([]client{reqwsClient}, peers...) }
 
 // systemCalls makes the tables.
 func (b *bench) systemCalls() error {
+	if !b.syscalls {
+		return nil
+	}
 	if _, err := exec.LookPath("strace"); err != nil {
 		return errors.New("-syscalls needs strace, which is not installed")
 	}
 	for _, via := range []transport{overWS, overWSS} {
 		for _, w := range tracedWorks() {
-			if !b.only.MatchString(title(w.name, via)) {
+			if !b.only.MatchString(syscallTitle(w.name, via)) {
 				continue
 			}
 			for _, c := range tracedClients() {
-				b.progress.say("system calls: %s: %s", title(w.name, via), c.name())
+				b.progress.say("%s: %s", syscallTitle(w.name, via), c.name())
 				o := tracedOrder{Work: w.name, Client: c.name(), Via: via, Server: *b.server, Path: w.path, N: b.plan.Calls / 100 * 100}
 				calls, err := traced(o)
 				if err != nil {
-					return fmt.Errorf("system calls: %s: %s: %w", title(w.name, via), c.name(), err)
+					return fmt.Errorf("%s: %s: %w", syscallTitle(w.name, via), c.name(), err)
 				}
 				b.results.Syscalls = append(b.results.Syscalls, syscallRow{w.name, via, c.name(), calls})
 			}
@@ -296,10 +299,14 @@ func kindOf(call string) string {
 	return otherCalls
 }
 
+func syscallTitle(work string, via transport) string {
+	return "system calls per message: " + title(work, via)
+}
+
 func writeSyscalls(out io.Writer, rows []syscallRow) {
 	for i, r := range rows {
-		if i == 0 || title(rows[i-1].Workload, rows[i-1].Via) != title(r.Workload, r.Via) {
-			fmt.Fprintf(out, "\n### system calls per message: %s\n\n| client |", title(r.Workload, r.Via))
+		if i == 0 || syscallTitle(rows[i-1].Workload, rows[i-1].Via) != syscallTitle(r.Workload, r.Via) {
+			fmt.Fprintf(out, "\n### %s\n\n| client |", syscallTitle(r.Workload, r.Via))
 			for _, k := range kinds {
 				fmt.Fprintf(out, " %s |", k.name)
 			}
