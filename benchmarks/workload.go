@@ -211,10 +211,16 @@ func (w workload) compare(b *bench) (table, error) {
 
 // standing is what the rounds of a client come to.
 func (w workload) standing(f []figure) figure {
-	part := 0.5
 	if w.quick {
-		part = 0.1
+		return figures(f, 0.1)
 	}
+	return medians(f)
+}
+
+func medians(f []figure) figure { return figures(f, 0.5) }
+
+// figures takes the times below which a part of all rounds lies.
+func figures(f []figure, part float64) figure {
 	return figure{
 		NS:      quantile(f, part, func(f figure) float64 { return f.NS }),
 		CPU:     quantile(f, part, func(f figure) float64 { return f.CPU }),
