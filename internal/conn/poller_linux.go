@@ -34,10 +34,13 @@ type poller struct {
 	shared  int                // of those parked
 	file    *os.File           // the epoll set, as the runtime's poller sees it; nil without members
 	set     int
-	jobs    chan *Waiter // to workers that have nothing to do; closed with the set
-	spare   int          // of those
-	lingers bool         // without members, the set is to be closed, unless one comes until then
-	seen    uint64       // the last ticket when that was last looked at
+	queue   []*Waiter // to be woken, from next on
+	next    int
+	called  bool          // a worker is about to look at it
+	jobs    chan struct{} // calls one that has nothing to do; closed with the set
+	spare   int           // of those
+	lingers bool          // without members, the set is to be closed, unless one comes until then
+	seen    uint64        // the last ticket when that was last looked at
 
 	add    func(fd uintptr) // puts a socket into the set, with event
 	event  syscall.EpollEvent
@@ -166,7 +169,7 @@ func (p *poller) open() bool {
 		_ = file.Close()
 		return false
 	}
-	p.file, p.set, p.jobs = file, set, make(chan *Waiter)
+	p.file, p.set, p.jobs = file, set, make(chan struct{})
 	go p.serve(file)
 	return true
 }
@@ -237,44 +240,81 @@ func (p *poller) tell(ticket uint64, events uint32) {
 	}
 }
 
-// take gives one that is parked a goroutine. mu is held.
+// take has one that is parked woken. mu is held.
 func (p *poller) take(w *Waiter) {
 	w.parked = false
 	p.parked--
 	if w.Shared {
 		p.shared--
 	}
+	p.queue = append(p.queue, w)
+	p.call()
+}
+
+// Workers run Wake for those in the queue. One that takes a Waiter while there are more has another one called
+// first, unless that is on its way: so none waits for a handler that takes its time, and of many that are
+// woken at once each worker sees to one after another, on a stack that has grown.
+
+// mostSpare is how many workers wait for something to do.
+const mostSpare = 8
+
+// call has another worker come if there is work. mu is held.
+func (p *poller) call() {
+	if p.called || len(p.queue) == p.next {
+		return
+	}
+	p.called = true
 	select {
-	case p.jobs <- w:
+	case p.jobs <- struct{}{}:
 	default:
-		go p.work(w)
+		go p.work()
 	}
 }
 
-// mostSpare is how many goroutines wait for something to do. Their stacks have grown to what
-// waking takes: to grow a new one costs more than what most messages do.
-const mostSpare = 16
-
-func (p *poller) work(w *Waiter) {
-	for ; w != nil; w = p.job() {
-		w.Wake()
-	}
-}
-
-// job waits for one, or returns nil where enough others do.
-func (p *poller) job() (w *Waiter) {
+func (p *poller) work() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.file == nil || p.spare == mostSpare {
+	for more := true; more; more = p.await() {
+		p.called = false
+		for w := p.pop(); w != nil; w = p.pop() {
+			p.call()
+			p.wakeUp(w)
+		}
+	}
+}
+
+// wakeUp gives up mu meanwhile.
+func (p *poller) wakeUp(w *Waiter) {
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	w.Wake()
+}
+
+// pop takes the first in the queue. mu is held.
+func (p *poller) pop() *Waiter {
+	if p.next == len(p.queue) {
+		p.queue, p.next = p.queue[:0], 0
 		return nil
+	}
+	w := p.queue[p.next]
+	p.queue[p.next] = nil
+	p.next++
+	return w
+}
+
+// await waits until there is work. It reports false where enough others do, and at the end. mu is held,
+// but not while it waits.
+func (p *poller) await() bool {
+	if p.file == nil || p.spare == mostSpare {
+		return false
 	}
 	p.spare++
 	jobs := p.jobs
 	p.mu.Unlock()
-	w = <-jobs
+	_, more := <-jobs
 	p.mu.Lock()
 	p.spare--
-	return w
+	return more
 }
 
 func (p *poller) interrupt(w *Waiter) {

@@ -235,6 +235,41 @@ func TestASharedSocketThatOthersClose(t *testing.T) {
 	is.Equal(Parked(), 0)
 }
 
+// However many Wakes take their time, the next one begins; and one that ends its goroutine takes
+// none of the others with it.
+func TestNoWakeWaitsForAnother(t *testing.T) {
+	is := is.New(t)
+	reqwstest.NoLeaks(t)
+	const n = 40
+	var begun sync.WaitGroup
+	begun.Add(n)
+	release := make(chan struct{})
+	var ended sync.WaitGroup
+	var peers []net.Conn
+	for i := range n {
+		rc, _, far := sockets(t)
+		ended.Add(1)
+		w := &Waiter{Wake: func() {
+			defer ended.Done()
+			begun.Done()
+			<-release
+			if i%2 == 0 {
+				runtime.Goexit()
+			}
+		}}
+		t.Cleanup(func() { Leave(w) })
+		is.True(parks(rc, w))
+		peers = append(peers, far)
+	}
+	for _, far := range peers {
+		say(t, far)
+	}
+	begun.Wait() // all at once
+	close(release)
+	ended.Wait()
+	is.Equal(Parked(), 0)
+}
+
 // The poller's lock is a leaf: a Waiter may be interrupted under the lock that its Wake takes.
 func TestThePollerCallsNobody(t *testing.T) {
 	is := is.New(t)
