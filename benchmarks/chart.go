@@ -156,9 +156,8 @@ func chartRows(r *results) (rows []chartRow) {
 
 // label is the workload's name, short enough for the chart.
 func (t table) label() string {
-	s := strings.NewReplacer("a message now and then on each of ", "now and then, ", "one after another", "one by one",
-		"permessage-deflate", "deflate", "replies to bursts of ", "replies, bursts of ", ", text", "", " goroutines", " senders",
-		" sending", "").Replace(t.Workload)
+	s := strings.NewReplacer("a message now and then on each of ", "now and then, ", " connections", "", "one after another", "one by one",
+		"permessage-deflate", "deflate", "replies to bursts of ", "replies, bursts of ", ", text", "", " goroutines sending", " senders").Replace(t.Workload)
 	if t.ByCPU {
 		s += ": CPU"
 	}
@@ -166,7 +165,7 @@ func (t table) label() string {
 }
 
 func (m memoryTable) label() string {
-	return strings.NewReplacer("idle connections, ", "idle, ", " in one process", "", "a message of ", "", " on each", " each").Replace(m.Workload) + ": memory"
+	return strings.NewReplacer("idle connections, ", "idle, ", " in one process", "", "a message of ", "", " on each", "").Replace(m.Workload) + ": memory"
 }
 
 func (t table) bars() (g group) {

@@ -67,7 +67,7 @@ func TestChartHasEveryRow(t *testing.T) {
 	is := is.New(t)
 	all, classes := texts(t, chart(sample()))
 	has := strings.Join(all, "\n") + "\n"
-	for _, want := range []string{"inbound, 16 B", "now and then, 5000 connections: CPU", "idle, 5000: memory", "<&>",
+	for _, want := range []string{"inbound, 16 B", "now and then, 5000: CPU", "idle, 5000: memory", "<&>",
 		"over ws", "over wss", "a <fast> one", "8.00", "16.00", "fast", "1.50", "nbio"} {
 		is.True(strings.Contains(has, want+"\n") || strings.Contains(has, want+",")) // want
 	}

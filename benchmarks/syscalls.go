@@ -32,6 +32,7 @@ type syscallRow struct {
 // time, since each takes many times as long as without strace.
 type tracedWork struct {
 	name string
+	part int                                 // do so many times fewer of them
 	path string                              // what to ask the server for
 	do   func(o tracedOrder, c client) error // calls o.begin before the first message
 }
@@ -55,10 +56,11 @@ func tracedWorks() []tracedWork {
 		})
 	}
 	return []tracedWork{
-		{"one message, one reply", fmt.Sprintf("/burst?op=%d&size=%d&n=1", opText, replySize), answer},
-		{"replies to bursts of 16", fmt.Sprintf("/burst?op=%d&size=%d&n=16", opText, replySize), answer},
-		{fmt.Sprintf("%d goroutines sending", tracedSenders), "/count?size=64&n=", tracedSending},
-		{fmt.Sprintf("a message now and then on each of %d connections", tracedConns), "/idle", tracedSparse},
+		{"one message, one reply", 1, fmt.Sprintf("/burst?op=%d&size=%d&n=1", opText, replySize), answer},
+		{"replies to bursts of 16", 1, fmt.Sprintf("/burst?op=%d&size=%d&n=16", opText, replySize), answer},
+		{fmt.Sprintf("%d goroutines sending", tracedSenders), 1, "/count?size=64&n=", tracedSending},
+		{fmt.Sprintf("a message now and then on each of %d connections", tracedConns), 1, "/idle", tracedSparse},
+		{"handshakes", 10, "", tracedHandshakes},
 	}
 }
 
@@ -128,6 +130,23 @@ func tracedSparse(o tracedOrder, c client) error {
 	return nil
 }
 
+// tracedHandshakes opens connections, one after another, and drops each at once.
+func tracedHandshakes(o tracedOrder, c client) error {
+	connect := c.opener(o.Server.target(o.Via, "/idle"), func(int, int) bool { return true })
+	if err := open(connect, 1, 1); err != nil {
+		return err
+	}
+	o.begin()
+	for range o.N {
+		conn, err := connect()
+		if err != nil {
+			return err
+		}
+		conn.close()
+	}
+	return nil
+}
+
 // tracedProcess is main in the client's process.
 func tracedProcess() error {
 	in := bufio.NewReader(os.Stdin)
@@ -174,7 +193,7 @@ func (b *bench) systemCalls() error {
 			}
 			for _, c := range tracedClients() {
 				b.progress.say("%s: %s", syscallTitle(w.name, via), c.name())
-				o := tracedOrder{Work: w.name, Client: c.name(), Via: via, Server: *b.server, Path: w.path, N: b.plan.Calls / 100 * 100}
+				o := tracedOrder{Work: w.name, Client: c.name(), Via: via, Server: *b.server, Path: w.path, N: b.plan.Calls / w.part / tracedSenders * tracedSenders}
 				calls, err := traced(o)
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", syscallTitle(w.name, via), c.name(), err)
@@ -300,7 +319,7 @@ func kindOf(call string) string {
 }
 
 func syscallTitle(work string, via transport) string {
-	return "system calls per message: " + title(work, via)
+	return "system calls per message or handshake: " + title(work, via)
 }
 
 func writeSyscalls(out io.Writer, rows []syscallRow) {

@@ -31,7 +31,7 @@ func TestSystemCallsHaveATablePerWorkload(t *testing.T) {
 		{"work", overWS, "nbio", map[string]float64{"read": 1, allCalls: 1}},
 		{"work", overWSS, "reqws", map[string]float64{"read": 1, allCalls: 1}},
 	})
-	is.Equal(strings.Count(out.String(), "### system calls per message: work, over ws\n"), 1)
-	is.Equal(strings.Count(out.String(), "### system calls per message: work, over wss\n"), 1)
+	is.Equal(strings.Count(out.String(), "### system calls per message or handshake: work, over ws\n"), 1)
+	is.Equal(strings.Count(out.String(), "### system calls per message or handshake: work, over wss\n"), 1)
 	is.True(strings.Contains(out.String(), "| reqws | 1.000 | 0.000 | 0.000 | 0.000 | 0.000 | 0.000 | 0.500 | 1.500 |\n"))
 }
