@@ -23,6 +23,7 @@ import (
 type gatehouse struct {
 	addr   string
 	secure *tls.Config // of its clients; nil: in the clear
+	last   []byte      // frames behind the answer
 	dial   func(context.Context, string, string) (net.Conn, error)
 }
 
@@ -34,7 +35,7 @@ func newGatehouse(tb testing.TB, transport string) *gatehouse {
 		g.addr = "127.0.0.1:80"
 		g.dial = func(context.Context, string, string) (net.Conn, error) {
 			client, server := pipe.New()
-			go opensGate(server)
+			go g.open(server)
 			return client, nil
 		}
 		return g
@@ -55,14 +56,14 @@ func newGatehouse(tb testing.TB, transport string) *gatehouse {
 			if err != nil {
 				return
 			}
-			go opensGate(conn)
+			go g.open(conn)
 		}
 	}()
 	return g
 }
 
-// opensGate is one connection of a gatehouse.
-func opensGate(conn net.Conn) {
+// open is one connection of a gatehouse.
+func (g *gatehouse) open(conn net.Conn) {
 	defer conn.Close()
 	in := make([]byte, 1<<10)
 	n := 0
@@ -78,6 +79,7 @@ func opensGate(conn net.Conn) {
 	sum := sha1.Sum(append(in[at:at+24:at+24], "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...))
 	out := append(in[:0], "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	out = append(base64.StdEncoding.AppendEncode(out, sum[:]), "\r\n\r\n"...)
+	out = append(out, g.last...)
 	if _, err := conn.Write(out); err == nil {
 		_, _ = io.ReadFull(conn, in)
 	}

@@ -208,3 +208,27 @@ func TestForeignServersShareNoConnection(t *testing.T) {
 	is.Equal(len(foreign.serverTLS(nil).Certificates), 0)
 	is.Equal(len(foreign.TLS.Certificates), 1) // the user's stays as it is
 }
+
+// A cache of sessions that the user has put into the configuration serves all connections, though
+// each has a copy of that; without one no session is resumed.
+func TestResumption(t *testing.T) {
+	reqwstest.NoLeaks(t)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, cache := range []tls.ClientSessionCache{nil, tls.NewLRUClientSessionCache(4)} {
+			is := is.New(t)
+			srv := reqwstest.NewTLS(t, reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat(),
+				reqwstest.TLS(func(c *tls.Config) { c.MaxVersion = version }))
+			config := srv.TLSConfig()
+			config.ClientSessionCache = cache
+			tr := transportOf(TLSConfig(config))
+			for n := range 3 {
+				resp, err := tr.RoundTrip(opening(t.Context(), srv.URL))
+				is.NoErr(err)
+				is.Equal(resp.TLS.Version, version)
+				is.Equal(resp.TLS.DidResume, n > 0 && cache != nil)
+				echoes(t, resp.Body.(*Conn))
+				is.NoErr(resp.Body.Close())
+			}
+		}
+	}
+}
