@@ -89,7 +89,7 @@
 // long is waited:
 //
 //	what                      bound                          what happens then
-//	a slow handler            a batch: 512 frames, 72 KiB    nothing is read or answered meanwhile: the
+//	a slow handler            a batch: 512 frames, 264 KiB   nothing is read or answered meanwhile: the
 //	                          or one larger message          socket fills, and the peer has to wait
 //	a full mailbox            a batch in each of its         the same; the pings of what was read are
 //	                          places, and one before it      answered

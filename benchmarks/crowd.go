@@ -76,12 +76,20 @@ func (b *bench) crowd(via transport) error {
 	}
 	for _, c := range b.chosen(crowders()) {
 		b.progress.say("%s: %s", title(idle.Workload, via), c.name())
+		o := o
 		o.Client = c.name()
+		reads := c.part() != floor
+		if !reads {
+			o.Push, o.Trickle = false, 0
+		}
 		r, err := gather(o)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", title(idle.Workload, via), c.name(), err)
 		}
 		idle.Rows = append(idle.Rows, memoryRow{c.name(), c.part(), r.Idle})
+		if !reads {
+			continue
+		}
 		message.Rows = append(message.Rows, memoryRow{c.name(), c.part(), r.Message})
 		sparse.Rows = append(sparse.Rows, row{c.name(), c.part(), r.Sparse})
 	}
@@ -104,7 +112,7 @@ func (b *bench) remember(m memoryTable) {
 
 // crowders are the clients that hold many connections.
 func crowders() []client {
-	return slices.Concat([]client{reqwsClient, reqwsBatches}, peers, leanPeers)
+	return slices.Concat([]client{bareClient, reqwsClient, reqwsBatches}, peers, leanPeers)
 }
 
 func crowder(name string) (client, error) {

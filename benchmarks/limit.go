@@ -37,6 +37,26 @@ type limit struct {
 const prepared = 8192 // replies
 
 func dialLimit(t target) (socket, error) {
+	c, err := dialBare(t)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(t.url)
+	if err != nil {
+		return nil, err
+	}
+	size, _ := strconv.Atoi(u.Query().Get("size"))
+	one := appendFrame(nil, opText, payload(size), true)
+	l := &limit{Conn: c, size: size, reply: len(one)}
+	for range max(1, min(prepared, 1<<20/len(one))) {
+		l.replies = append(l.replies, one...)
+	}
+	return l, nil
+}
+
+// dialBare opens a WebSocket and returns the connection, of which nothing behind the server's answer was
+// read.
+func dialBare(t target) (net.Conn, error) {
 	u, err := url.Parse(t.url)
 	if err != nil {
 		return nil, err
@@ -60,13 +80,7 @@ func dialLimit(t target) (socket, error) {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, fmt.Errorf("limit: %s", resp.Status)
 	}
-	size, _ := strconv.Atoi(u.Query().Get("size"))
-	one := appendFrame(nil, opText, payload(size), true)
-	l := &limit{Conn: c, size: size, reply: len(one)}
-	for range max(1, min(prepared, 1<<20/len(one))) {
-		l.replies = append(l.replies, one...)
-	}
-	return l, nil
+	return c, nil
 }
 
 // byByte reads one byte at a time.

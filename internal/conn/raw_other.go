@@ -22,6 +22,8 @@ func (*Raw) Fill(*wire.Reader) (int, error) { panic("unreachable") }
 
 func (*Raw) Read([]byte) (int, error) { panic("unreachable") }
 
+func (*Raw) emptied() bool { panic("unreachable") }
+
 func (*Raw) TryWrite([]byte) (int, error) { panic("unreachable") }
 
 func (*Raw) WriteSome([]byte) (int, error) { panic("unreachable") }

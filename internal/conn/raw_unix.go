@@ -52,16 +52,23 @@ func (r *Raw) Fill(in *wire.Reader) (int, error) {
 func (r *Raw) Read(p []byte) (int, error) { return r.read(nil, p) }
 
 func (r *Raw) read(in *wire.Reader, into []byte) (int, error) {
-	if r.NoWait && r.empty && !r.Waiter.Ended() {
-		// Of what has come meanwhile the poller tells. That saves a read which would most likely say
-		// the same.
-		r.empty = false
+	if r.emptied() {
 		return 0, ErrNothingYet
 	}
 	c := newCall(r)
 	c.in, c.p = in, into
 	err := r.RawConn.Read(c.read)
 	return c.end(err)
+}
+
+// emptied reports, once, that the last read took all that there was, where the next is not to wait. Of what
+// has come meanwhile the poller tells: that saves a read which would most likely find nothing.
+func (r *Raw) emptied() bool {
+	was := r.empty && r.NoWait && !r.Waiter.Ended()
+	if was {
+		r.empty = false
+	}
+	return was
 }
 
 func (r *Raw) TryWrite(p []byte) (int, error) { return r.write(p, false) }

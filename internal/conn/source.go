@@ -78,16 +78,29 @@ type tlsSource struct {
 	connSource
 	raw     *Raw
 	buffers tlsBuffers
+	drained bool // the last read took all that TLS had
 }
 
 func (s *tlsSource) Fill(in *wire.Reader) (int, error) {
+	if s.drained && s.raw.emptied() {
+		s.idle(in)
+		return 0, ErrNothingYet
+	}
 	s.buffers.lend()
-	n, err := s.connSource.Fill(in)
-	if err != nil { // that, or a deadline, before the stream parks
-		in.Idle()
-		s.buffers.takeBack()
+	if !in.Partial() {
+		in.Idle() // the next buffer may be a smaller one
+	}
+	n, err := fill(in, s.Conn)
+	s.drained = s.buffers.empty()
+	if err != nil { // there is nothing yet, or it is a deadline, before the stream parks
+		s.idle(in)
 	}
 	return n, err
+}
+
+func (s *tlsSource) idle(in *wire.Reader) {
+	in.Idle()
+	s.buffers.takeBack()
 }
 
 // tlsSourceOf has TLS read its socket by a Raw, if it is ours and there is nothing between the two.
@@ -104,7 +117,7 @@ func tlsSourceOf(from net.Conn) *tlsSource {
 	if raw == nil || !link.ReadBy(raw) {
 		return nil
 	}
-	s := &tlsSource{connSource{from}, raw, buffersOf(secured)}
+	s := &tlsSource{connSource: connSource{from}, raw: raw, buffers: buffersOf(secured)}
 	s.buffers.takeBack() // what the handshake took
 	return s
 }

@@ -15,27 +15,30 @@ import (
 // looks for them in the Conn: where they are not what they were in the Go this was written for they stay
 // as they are, which a test tells.
 
-// tlsBuffers are the two, each nil if it was not found.
+// tlsBuffers are the two, and what TLS has not returned of a record, which lies in the first; each nil if it was not
+// found.
 type tlsBuffers struct {
 	record, message *bytes.Buffer
+	input           *bytes.Reader
 	lent            *[]byte // to record
 }
 
-var recordAt, recordFound = bufferIn("rawInput")
+var (
+	recordAt, recordFound   = offsetIn[bytes.Buffer]("rawInput")
+	messageAt, messageFound = offsetIn[bytes.Buffer]("hand")
+	inputAt, inputFound     = offsetIn[bytes.Reader]("input")
+)
 
-var messageAt, messageFound = bufferIn("hand")
-
-func bufferIn(field string) (offset uintptr, ok bool) {
+func offsetIn[T any](field string) (offset uintptr, ok bool) {
 	f, ok := reflect.TypeFor[tls.Conn]().FieldByName(field)
-	return f.Offset, ok && f.Type == reflect.TypeFor[bytes.Buffer]()
+	return f.Offset, ok && f.Type == reflect.TypeFor[T]()
 }
 
 func buffersOf(c *tls.Conn) (b tlsBuffers) {
-	if recordFound {
+	if recordFound && messageFound && inputFound {
 		b.record = (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), recordAt))
-	}
-	if messageFound {
 		b.message = (*bytes.Buffer)(unsafe.Add(unsafe.Pointer(c), messageAt))
+		b.input = (*bytes.Reader)(unsafe.Add(unsafe.Pointer(c), inputAt))
 	}
 	return b
 }
@@ -51,18 +54,25 @@ func (b *tlsBuffers) lend() {
 	}
 }
 
+// empty reports whether TLS has read nothing that it has not returned, as far as that is known.
+func (b *tlsBuffers) empty() bool {
+	return b.record != nil && b.record.Len() == 0 && b.input.Len() == 0
+}
+
 // takeBack lets go of the buffers that are empty.
 func (b *tlsBuffers) takeBack() {
-	if b.record != nil && b.record.Len() == 0 {
-		if b.lent != nil {
-			b.record.Reset()
-			*b.lent = b.record.AvailableBuffer() // it may have grown
-			recordPool.Put(b.lent)
-			b.lent = nil
-		}
-		*b.record = bytes.Buffer{}
+	if !b.empty() {
+		return
 	}
-	if b.message != nil && b.message.Len() == 0 {
+	b.input.Reset(nil)
+	if b.lent != nil {
+		b.record.Reset()
+		*b.lent = b.record.AvailableBuffer() // it may have grown
+		recordPool.Put(b.lent)
+		b.lent = nil
+	}
+	*b.record = bytes.Buffer{}
+	if b.message.Len() == 0 {
 		*b.message = bytes.Buffer{}
 	}
 }

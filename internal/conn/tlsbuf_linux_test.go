@@ -24,6 +24,7 @@ func TestTheBuffersOfTLS(t *testing.T) {
 	b := buffersOf(new(tls.Conn))
 	is.True(b.record != nil)
 	is.True(b.message != nil)
+	is.True(b.input != nil)
 }
 
 // tlsOver makes a TLS connection over a socket, and returns its source and its server's end.
@@ -92,6 +93,7 @@ func TestTLSHoldsNoBufferWhileIdle(t *testing.T) {
 				is.Equal(err, ErrNothingYet)
 				is.Equal(b.record.Cap(), 0)
 				is.Equal(b.message.Cap(), 0)
+				is.Equal(b.input.Size(), int64(0)) // nor a part of one that is in the pool
 				raw.NoWait = false
 				is.NoErr(c.SetReadDeadline(longAgo))
 				_, err = src.Fill(&in)

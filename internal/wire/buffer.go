@@ -9,7 +9,8 @@ import (
 // room to spare so that a message of 2^n bytes fits with its header and the next frame's begin.
 const (
 	classSmall  = 0
-	classAhead  = 2  // the largest for reading ahead; only a frame that needs more gets more
+	classAhead  = 2  // the largest for reading ahead; only a frame that needs more gets more,
+	classWide   = 4  // and a stream that fills it again and again
 	classPooled = 10 // 16 MiB, the default limit of a message; larger ones are left to the GC
 	spare       = 8 << 10
 
@@ -17,6 +18,11 @@ const (
 	short = 16
 
 	mostAhead = 64<<10 + spare - short // bytes that are read without knowing what they are
+
+	// The more a read takes the rarer is what each tells the peer's TCP, which then sends in fewer and longer runs:
+	// a byte took half of the processor's time with reads of 200 KiB or more.
+	mostWide  = 256<<10 + spare - short
+	wideAfter = 8 // reads in a row that filled their buffer
 )
 
 func classSize(class uint8) int {

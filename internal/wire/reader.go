@@ -16,10 +16,11 @@ type Reader struct {
 	peak    int   // the most bytes held at once since class was last looked at
 	class   uint8 // of the next buffer
 	fills   uint8
-	closed  bool // a close frame was returned, or Ignore called: what follows is not looked at
-	lent    bool // the last batch had frames,
-	mixed   bool // of control among them
-	pieces  bool // see Pieces
+	full    uint8 // reads in a row that filled their buffer
+	closed  bool  // a close frame was returned, or Ignore called: what follows is not looked at
+	lent    bool  // the last batch had frames,
+	mixed   bool  // of control among them
+	pieces  bool  // see Pieces
 }
 
 // Init prepares r. A message of more than maxMessage bytes is an error, unless that is negative.
@@ -306,10 +307,10 @@ func (r *Reader) Space() []byte {
 	b := r.buf
 	if b == nil {
 		if r.buf = pooled(r.class); r.buf == nil {
-			r.class = min(r.class, classAhead)
+			r.class = min(r.class, classWide)
 			r.buf = newBuffer(r.class)
 		}
-		return r.buf.data[:min(len(r.buf.data), mostAhead)]
+		return r.buf.data[:min(len(r.buf.data), mostWide)]
 	}
 	if r.closed {
 		b.assembling, b.start = false, b.end
@@ -322,6 +323,9 @@ func (r *Reader) Space() []byte {
 		r.makeRoom()
 	}
 	b = r.buf
+	if b.class <= classWide {
+		return b.data[b.end:]
+	}
 	return b.data[b.end:min(len(b.data), b.end+b.awaited()+mostAhead)]
 }
 
@@ -329,8 +333,13 @@ func (r *Reader) Space() []byte {
 func (r *Reader) Filled(n int) {
 	b := r.buf
 	b.end += n
-	if b.end == len(b.data) && b.class < classAhead {
+	switch {
+	case b.end < len(b.data):
+		r.full = 0
+	case b.class < classAhead || r.full >= wideAfter && b.class < classWide && !r.pieces:
 		r.class = max(r.class, b.class+1)
+	default:
+		r.full = min(r.full+1, wideAfter)
 	}
 	r.peak = max(r.peak, b.end-b.first())
 	r.fills = min(r.fills+1, fillsPerLook)
@@ -441,8 +450,8 @@ const fillsPerLook = 16
 // settle shrinks the next buffer to what the reads of late filled. Only messages need more than is read ahead.
 func (r *Reader) settle() {
 	r.class = min(r.class, classFor(2*r.peak))
-	if r.peak <= mostAhead {
-		r.class = min(r.class, classAhead)
+	if r.peak <= mostWide {
+		r.class = min(r.class, classWide)
 	}
 	r.peak, r.fills = 0, 0
 }
@@ -463,7 +472,7 @@ func (r *Reader) makeRoom() {
 		wide-- // it may have grown for this message, by one class more than needed so far
 	}
 	switch {
-	case class < wide, class > b.class && class == r.class && class <= classAhead:
+	case class < wide, class > b.class && class == r.class && class <= classWide:
 		r.buf = b.moveTo(newBuffer(class))
 		return
 	case class > b.class:

@@ -358,32 +358,56 @@ func TestReaderIdle(t *testing.T) {
 
 // The buffer follows the traffic, up and down again.
 func TestReaderAdapts(t *testing.T) {
-	is := is.New(t)
-	var r Reader
-	r.Init(-1, nil)
-	fill := func(n int) (space int) {
-		p := r.Space()
-		space = len(p)
-		for i := range min(n, len(p)) / 4 {
-			copy(p[4*i:], "\x82\x02ab")
-		}
-		r.Filled(min(n, len(p)) / 4 * 4)
-		for {
-			if _, ok, err := r.Next(); !ok {
-				is.NoErr(err)
-				return space
+	for _, c := range []struct {
+		name   string
+		pieces bool
+		widest uint8
+	}{
+		{"whole messages", false, classWide},
+		{"pieces", true, classAhead},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			is := is.New(t)
+			var r Reader
+			r.Init(-1, nil)
+			defer r.Release()
+			if c.pieces {
+				r.Pieces()
 			}
-		}
+			fill := func(n int) (space int) {
+				p := r.Space()
+				space = len(p)
+				for i := range min(n, len(p)) / 4 {
+					copy(p[4*i:], "\x82\x02ab")
+				}
+				r.Filled(min(n, len(p)) / 4 * 4)
+				for {
+					if _, ok, err := r.Next(); !ok {
+						is.NoErr(err)
+						return space
+					}
+				}
+			}
+			is.Equal(fill(1<<20), classSize(0))
+			is.Equal(fill(1<<20), classSize(1))
+			for range wideAfter - 2 { // and these two
+				is.Equal(fill(1<<20), classSize(classAhead)) // no further without a larger frame
+			}
+			fill(100)
+			for range wideAfter {
+				is.Equal(fill(1<<20), classSize(classAhead)) // or more such reads in a row
+			}
+			for range 3 {
+				fill(1 << 20)
+			}
+			is.Equal(fill(1<<20), classSize(c.widest))
+			is.Equal(fill(1<<20), classSize(c.widest))
+			for range 4 * fillsPerLook {
+				fill(100)
+			}
+			is.Equal(fill(100), classSize(0))
+		})
 	}
-	is.Equal(fill(1<<20), classSize(0))
-	is.Equal(fill(1<<20), classSize(1))
-	is.Equal(fill(1<<20), classSize(2))
-	is.Equal(fill(1<<20), classSize(2)) // no further without a larger frame
-	for range 2 * fillsPerLook {
-		fill(100)
-	}
-	is.Equal(fill(100), classSize(0))
-	r.Release()
 }
 
 func TestReaderAllocates(t *testing.T) {

@@ -17,13 +17,14 @@ func ShortASCII(p []byte) bool {
 
 // ValidUTF8 reports whether p is UTF-8. It is utf8.Valid behind a faster walk over ASCII.
 func ValidUTF8(p []byte) bool {
-	for len(p) >= 32 {
-		w := binary.LittleEndian.Uint64(p) | binary.LittleEndian.Uint64(p[8:]) |
-			binary.LittleEndian.Uint64(p[16:]) | binary.LittleEndian.Uint64(p[24:])
-		if w&highBits != 0 {
+	for len(p) >= 64 {
+		q, le := (*[64]byte)(p), binary.LittleEndian
+		v := le.Uint64(q[0:]) | le.Uint64(q[8:]) | le.Uint64(q[16:]) | le.Uint64(q[24:])
+		w := le.Uint64(q[32:]) | le.Uint64(q[40:]) | le.Uint64(q[48:]) | le.Uint64(q[56:])
+		if (v|w)&highBits != 0 {
 			return utf8.Valid(p)
 		}
-		p = p[32:]
+		p = p[64:]
 	}
 	for len(p) >= 8 {
 		if binary.LittleEndian.Uint64(p)&highBits != 0 {
