@@ -400,3 +400,87 @@ func TestCloseNowOfAStalledConnection(t *testing.T) {
 		})
 	}
 }
+
+// What the peer says between our close frame and its own is discarded, but for a Send with HearOut.
+func TestCloseFrameOfASend(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		options []reqws.Option
+		code    websocket.StatusCode
+	}{
+		{"1000", nil, 1000},
+		{"1001", nil, 1001},
+		{"a stream that reconnects", []reqws.Option{reqws.Reconnect(-1)}, 1001},
+		{"read ahead", []reqws.Option{reqws.ReadAhead(1 << 10)}, 1000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			is := is.New(t)
+			reqwstest.NoLeaks(t)
+			srv := reqwstest.New(t, reqwstest.Script(
+				reqwstest.Accept(),
+				reqwstest.ExpectClose(int(c.code), "moved"),
+				reqwstest.SendText("late"), reqwstest.SendText("later"),
+				reqwstest.SendClose(int(c.code), ""),
+			))
+			var got []string
+			req := reqws.New(reqws.URL(srv.URL), reqws.HearOut(true)).With(c.options...)
+			resp, err := req.Do(t.Context(), reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+				got = append(got, f.String())
+				return reqws.Cont(reqws.Text("too late, and not an error"))
+			})))
+			is.NoErr(err)
+			is.NoErr(resp.Send(t.Context(), reqws.Close(c.code, "moved")))
+			is.NoErr(resp.Wait())
+			is.Equal(got, []string{`text "late"`, `text "later"`, fmt.Sprintf("close %d", c.code)})
+		})
+	}
+}
+
+// A mailbox that nobody has read yet loses nothing of that either.
+func TestCloseFrameOfASendAndAMailbox(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(), reqwstest.SendText("a"),
+		reqwstest.ExpectClose(1000, ""), reqwstest.SendText("late"), reqwstest.SendClose(1000, ""),
+	))
+	mail := make(chan reqws.Message)
+	resp, err := reqws.New(reqws.URL(srv.URL), reqws.HearOut(true)).Do(t.Context(), reqws.IntoMailbox(mail))
+	is.NoErr(err)
+	is.NoErr(resp.Send(t.Context(), reqws.Close(1000, "")))
+	var got []string
+	for m := range mail {
+		for _, f := range m.Frames {
+			got = append(got, f.String())
+		}
+		if m.Err != nil {
+			is.Equal(m.Err, io.EOF)
+			break
+		}
+	}
+	is.Equal(got, []string{`text "a"`, `text "late"`, "close 1000"})
+}
+
+// Close after a Send that began the closing handshake discards, as ever.
+func TestCloseAfterACloseFrameOfASend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		on := make(chan struct{})
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(), reqwstest.ExpectClose(1000, ""),
+			reqwstest.Await(on), reqwstest.SendText("late"), reqwstest.SendClose(1000, ""),
+		))
+		req := reqws.New(reqws.URL(srv.URL), reqws.DialContext(srv.DialContext), reqws.HearOut(true))
+		resp, err := req.Do(t.Context(), reqws.Into(func(in reqws.Event, _ *reqws.Response) reqws.Directive {
+			t.Errorf("handed over: %v", in.Frames)
+			return reqws.Cont()
+		}))
+		is.NoErr(err)
+		is.NoErr(resp.Send(t.Context(), reqws.Close(1000, "")))
+		closed := make(chan error, 1)
+		go func() { closed <- resp.Close(1000, "") }()
+		synctest.Wait()
+		close(on)
+		is.NoErr(<-closed)
+		is.NoErr(resp.Wait())
+	})
+}

@@ -28,6 +28,18 @@ func (l *link) closing(within time.Duration) {
 	}
 }
 
+// closingBySend is closing for a Send, which with HearOut wants what the peer sends before its
+// close frame.
+func (l *link) closingBySend(within time.Duration) {
+	sent := closeSent
+	if l.hearsOut {
+		sent = closeSentHeard
+	}
+	if l.on(sent, nil) {
+		l.arm(within)
+	}
+}
+
 // arm bounds the rest of the closing handshake, unless that is bounded already.
 func (l *link) arm(within time.Duration) {
 	l.mu.Lock()

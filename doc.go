@@ -39,7 +39,7 @@
 //   - auth: [Auth], with [Basic], [Bearer], [AuthHeader], [Netrc], [NetrcFile], [AuthFunc]
 //   - AWS: [AWSSigV4]
 //   - into, what becomes of the frames: [Into], [IntoMailbox], [OnOpen], [AutoPong],
-//     [MaxMessageSize], [Pieces], [ReadAhead], [Wrap]
+//     [MaxMessageSize], [Pieces], [ReadAhead], [HearOut], [Wrap]
 //   - redirect: [Redirect], [RedirectTrusted], [MaxRedirects], [RedirectLogLevel]
 //   - errors: [HTTPErrors]
 //   - retry: [Retry], [RetryFunc], [RetryDelay], [RetryBackOff], [MaxRetries],

@@ -120,3 +120,29 @@ func ExampleResponse_PeerClose() {
 	fmt.Println(int(code), reason, ok)
 	// Output: 1001 restart true
 }
+
+// The last prices that a server sends while it is being left are not thrown away.
+func ExampleHearOut() {
+	url, stop := plays(
+		reqwstest.ExpectClose(1000, "moving"),
+		reqwstest.SendText("one more"),
+		reqwstest.SendClose(1000, ""),
+	)
+	defer stop()
+
+	resp, err := reqws.New(reqws.URL(url), reqws.HearOut(true)).Do(context.Background(), reqws.Into(reqws.Each(func(f reqws.Frame) reqws.Directive {
+		fmt.Println(f)
+		return reqws.Cont()
+	})))
+	if err == nil {
+		err = resp.Send(context.Background(), reqws.Close(websocket.StatusNormalClosure, "moving"))
+	}
+	if err == nil {
+		err = resp.Wait()
+	}
+	fmt.Println(err)
+	// Output:
+	// text "one more"
+	// close 1000
+	// <nil>
+}

@@ -15,6 +15,7 @@ type intoConfig struct {
 	maxMessage int64
 	readAhead  int
 	pieces     bool
+	hearOut    bool
 }
 
 // Into sets the handler that gets the frames. Without it and without
@@ -52,6 +53,15 @@ func Wrap(wraps ...func(Handler) Handler) Option {
 // [ReadAhead] each ping is, as it is read.
 func AutoPong(on bool) Option {
 	return option("AutoPong", func(c *config) { c.into.noAutoPong = !on })
+}
+
+// HearOut says whether a stream that is left loses nothing: the peer may still be sending when a close
+// frame reaches it, and has the right to (RFC 6455, section 5.5.1). With it, what comes after a close frame that
+// [Response.Send] sent is handed over as ever, up to and with the peer's own close frame, within
+// [CloseTimeout]; then the stream ends. Replies to that go nowhere. Without it, the default, and always after [Halt] and
+// [Response.Close], it is discarded.
+func HearOut(on bool) Option {
+	return option("HearOut", func(c *config) { c.into.hearOut = on })
 }
 
 // MaxMessageSize sets the most bytes that one incoming message may have, after

@@ -110,6 +110,7 @@ func TestTheLaterOptionStands(t *testing.T) {
 		{"OnOpen", OnOpen(func(*Response) Directive { return Cont() }), OnOpen(func(*Response) Directive { return Halt() }), func(c *config) any { return halts(c.into.onOpen(nil)) }, nil},
 		{"AutoPong", AutoPong(false), AutoPong(true), func(c *config) any { return c.into.noAutoPong }, nil},
 		{"ReadAhead", ReadAhead(1), ReadAhead(0), func(c *config) any { return c.into.readAhead }, nil},
+		{"HearOut", HearOut(true), HearOut(false), func(c *config) any { return c.into.hearOut }, nil},
 		{"MaxMessageSize", MaxMessageSize(1), MaxMessageSize(-1), func(c *config) any { return c.into.maxMessage }, nil},
 		{"Pieces", Pieces(true), Pieces(false), func(c *config) any { return c.into.pieces }, nil},
 		{"Redirect", Redirect(false), Redirect(true), func(c *config) any { return c.redirect.off }, nil},

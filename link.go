@@ -34,6 +34,7 @@ type link struct {
 	heart
 
 	closeTimeout time.Duration
+	hearsOut     bool // a Send of a close frame discards nothing
 	user         interface {
 		insideHandler() bool
 		doneChan() <-chan struct{}
@@ -51,6 +52,7 @@ type link struct {
 	unanswered error                 // why our close frame got no answer
 	ours       bool                  // our close frame was the first
 	reported   bool                  // Close says itself what became of that
+	hears      bool                  // our close frame was a Send's, and HearOut is on: what comes before the peer's is handed over
 	peer       *websocket.CloseError // the peer's close frame
 	timer      *time.Timer           // closes the connection after the close timeout
 
@@ -72,7 +74,7 @@ type linkState uint8
 
 const (
 	linkOpen     linkState = iota
-	linkClosing            // our close frame is out, before one of the peer's: what comes is for nobody
+	linkClosing            // our close frame is out, before one of the peer's: what comes is for nobody, unless the link hears
 	linkDraining           // no more frames either way: the connection is read to its end
 	linkClosed             // the connection is closed, or is about to be
 )
@@ -83,6 +85,7 @@ type linkEvent uint8
 const (
 	closeCalled    linkEvent = iota // the user calls Close
 	closeSent                       // a close frame of ours is out
+	closeSentHeard                  // likewise, and who sent it wants what is still to come
 	closeExchanged                  // both are, or the peer's will not be looked at
 	closeTimedOut                   // all that has taken too long
 	violated                        // somebody broke the protocol, and the peer is about to be told
@@ -103,13 +106,15 @@ func (l *link) on(e linkEvent, why error) bool {
 	next := linkClosed
 	switch e {
 	case closeCalled:
+		l.hears = false
 		l.reported = l.reported || l.state == linkOpen && l.peer == nil
 		return true
-	case closeSent:
+	case closeSent, closeSentHeard:
 		if l.state != linkOpen {
 			return false
 		}
 		l.ours = l.ours || l.peer == nil
+		l.hears = e == closeSentHeard
 		next = linkClosing
 	case closeExchanged:
 		next = l.state // without a close timeout the loop ends at once
@@ -148,7 +153,9 @@ func (l *link) on(e linkEvent, why error) bool {
 		}
 	}
 	l.state = next
-	l.release()
+	if e != closeSentHeard {
+		l.release()
+	}
 	return true
 }
 
@@ -238,9 +245,10 @@ func (l *link) readsOn(err error) (parked, again bool) {
 // this side, or was aborted.
 func (l *link) discards() bool {
 	l.mu.Lock()
-	ending := l.state > linkOpen || l.reported
+	ending := l.reported || l.state > linkClosing || l.state == linkClosing && !l.hears
+	hears := l.hearsOut && !l.reported
 	l.mu.Unlock()
-	return ending || l.out.Leaving()
+	return ending || !hears && l.out.Leaving()
 }
 
 // Aborts

@@ -385,7 +385,7 @@ func TestAllOptionsTogether(t *testing.T) {
 		reqws.Method("GET"), reqws.Body("text/plain", []byte("ignored")), reqws.JSONBody("ignored"), reqws.CookieJar(nil),
 		reqws.Subprotocols("v1"), reqws.SecretSubprotocol("secret"), reqws.Auth(reqws.Bearer("token")),
 		reqws.Into(reqws.Each(func(reqws.Frame) reqws.Directive { return reqws.Cont() })),
-		reqws.OnOpen(func(*reqws.Response) reqws.Directive { return reqws.Cont(reqws.Text("open")) }), reqws.AutoPong(true), reqws.MaxMessageSize(1<<20), reqws.ReadAhead(1<<10),
+		reqws.OnOpen(func(*reqws.Response) reqws.Directive { return reqws.Cont(reqws.Text("open")) }), reqws.AutoPong(true), reqws.HearOut(true), reqws.MaxMessageSize(1<<20), reqws.ReadAhead(1<<10),
 		reqws.Redirect(true), reqws.RedirectTrusted(false), reqws.MaxRedirects(3), reqws.RedirectLogLevel(slog.LevelInfo),
 		reqws.HTTPErrors(reqws.RaiseErrors), reqws.Retry(reqws.Transient), reqws.RetryDelay(func(int) time.Duration { return 0 }), reqws.MaxRetries(1),
 		reqws.RetryLogLevel(slog.LevelInfo), reqws.Logger(slog.New(slog.DiscardHandler)),

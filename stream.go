@@ -44,6 +44,9 @@ type Response struct {
 // connection stays usable, unless a part of them was written already: that breaks the
 // stream, and the error says so. After the end of the stream the error is what ended
 // it, or [ErrClosed].
+//
+// A close frame may be the last of them: it begins the closing handshake, as [Response.Close] does, and
+// does not wait for its end. What the peer sends before its own close frame is discarded without [HearOut].
 func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 	s := r.stream()
 	if err := ctx.Err(); err != nil {
@@ -60,7 +63,7 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 		return r.fail("send", err)
 	}
 	if endInClose(frames) {
-		l.closing(l.closeTimeout)
+		l.closingBySend(l.closeTimeout)
 	}
 	return nil
 }
@@ -263,7 +266,7 @@ func (e *execution) newStream(ctx context.Context, a *answer) *stream {
 func (e *execution) newLink(s *stream, a *answer) *link {
 	a.resp.s = s
 	l := s.newLink(a.resp, e.life.closeTimeout)
-	l.wrapped = a.wrapped
+	l.wrapped, l.hearsOut = a.wrapped, e.into.hearOut
 	l.waiter.Shared = e.shared
 	if a.open != nil && a.open.client == nil {
 		l.watch = e.newWatch(s, a)
