@@ -1,0 +1,97 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+)
+
+// reporter writes the status of streams to the bucket of states: soon after a change, and the counters
+// every few seconds where they have moved.
+type reporter struct {
+	f *Fleet
+
+	mu      sync.Mutex
+	changed map[*held]bool
+	kick    chan struct{}
+}
+
+const (
+	// reportDelay lets changes that come together be one.
+	reportDelay = 100 * time.Millisecond
+	// countEvery is how old counters may be.
+	countEvery = 10 * time.Second
+)
+
+func newReporter(f *Fleet) *reporter {
+	return &reporter{f: f, changed: map[*held]bool{}, kick: make(chan struct{}, 1)}
+}
+
+// dirty has the status of a stream written.
+func (r *reporter) dirty(h *held) {
+	r.mu.Lock()
+	r.changed[h] = true
+	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until ctx ends. held lists the streams there are.
+func (r *reporter) run(ctx context.Context, all func() []*held) {
+	counts := time.NewTicker(countEvery)
+	defer counts.Stop()
+	last := map[*held]uint64{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-counts.C:
+			now := map[*held]uint64{}
+			for _, h := range all() {
+				now[h] = h.framesIn.Load() + h.framesOut.Load()
+				if now[h] != last[h] {
+					r.dirty(h)
+				}
+			}
+			last = now
+		case <-r.kick:
+			_ = sleep(ctx, reportDelay)
+			r.flush(ctx)
+		}
+	}
+}
+
+// flush writes what has changed. What cannot be written is tried again with the next.
+func (r *reporter) flush(ctx context.Context) {
+	r.mu.Lock()
+	changed := r.changed
+	r.changed = map[*held]bool{}
+	r.mu.Unlock()
+	for h := range changed {
+		if h.m.valid() && !h.isEnded() && r.write(ctx, h.report()) != nil {
+			r.mu.Lock()
+			r.changed[h] = true
+			r.mu.Unlock()
+		}
+	}
+}
+
+func (r *reporter) write(ctx context.Context, s StreamStatus) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = r.f.states.Put(ctx, s.ID, data)
+	return err
+}
+
+func (h *held) isEnded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended
+}
