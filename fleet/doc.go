@@ -31,7 +31,8 @@
 // # In
 //
 // Messages keep their order, and carry their kind, the fence, the number of the connection and a sequence as headers
-// (see the constants). Nats-Msg-Id makes a repeated publish harmless. What a server sent is published once, but for what is in
+// (see the constants). In a cluster that loses a server, one that was lost with it may come up to eight places late: the sequence
+// has the right one. Nats-Msg-Id makes a repeated publish harmless. What a server sent is published once, but for what is in
 // the hands of a worker that dies, or is cut off from NATS until its lease is over.
 //
 // # Out

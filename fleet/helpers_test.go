@@ -13,67 +13,55 @@ import (
 	"time"
 
 	"github.com/matryer/is"
-	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/reqws/reqws/fleet"
 	"github.com/reqws/reqws/fleet/internal/feed"
+	"github.com/reqws/reqws/fleet/internal/natstest"
 )
-
-// startNATS starts a JetStream server of the test's own, which keeps its streams in dir.
-func startNATS(t testing.TB, dir string, port int) *natsserver.Server {
-	t.Helper()
-	s, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server does not come up")
-	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s
-}
 
 // world is what a test's fleet lives in: a NATS server and a WebSocket server.
 type world struct {
 	t    testing.TB
-	nats *natsserver.Server
+	nats *server.Server
+	dir  string // of its streams
 	url  string // of NATS
 	feed *feed.Server
 	ws   string // of the feed, with a slash at its end
 	cfg  fleet.Config
-	f    *fleet.Fleet // the test's own view of the fleet
+
+	window uint64       // how far a message may be from its place, in a cluster
+	f      *fleet.Fleet // the test's own view of the fleet
 }
 
 const shortLease = time.Second
 
 // newWorld starts the servers. The feed sends a message every so often on each connection.
-func newWorld(t testing.TB, every time.Duration) *world {
+func newWorld(t testing.TB, every time.Duration, change ...func(*fleet.Config)) *world {
 	t.Helper()
 	w := &world{t: t, feed: feed.New(every), cfg: fleet.Config{Lease: shortLease}}
-	w.nats = startNATS(t, t.TempDir(), -1)
-	w.url = w.nats.ClientURL()
+	for _, c := range change {
+		c(&w.cfg)
+	}
+	w.dir = t.TempDir()
+	w.nats = natstest.Start(t, w.dir, -1)
+	return w.settle(w.nats.ClientURL())
+}
+
+// settle starts the WebSocket server, and opens the fleet.
+func (w *world) settle(url string) *world {
+	w.t.Helper()
+	w.url = url
 	srv := httptest.NewServer(w.feed)
-	t.Cleanup(srv.Close)
+	w.t.Cleanup(srv.Close)
 	w.ws = "ws" + strings.TrimPrefix(srv.URL, "http") + "/"
 	w.f = w.open(w.url)
 	return w
 }
 
-// dialNATS connects for as long as the test lasts.
-func (w *world) dialNATS(url string) *nats.Conn {
-	w.t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(nc.Close)
-	return nc
-}
+func (w *world) dialNATS(url string) *nats.Conn { return natstest.Dial(w.t, url) }
 
 // open opens the fleet over a connection of its own.
 func (w *world) open(url string) *fleet.Fleet {
@@ -176,7 +164,7 @@ func (w *world) by() map[string]int {
 func (w *world) published() []string {
 	w.t.Helper()
 	is := is.New(w.t)
-	js, err := jetstream.New(w.dialNATS(w.nats.ClientURL()))
+	js, err := jetstream.New(w.dialNATS(w.url))
 	is.NoErr(err)
 	c, err := js.OrderedConsumer(w.t.Context(), "fleet_in", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"fleet.in.>"}})
 	is.NoErr(err)
@@ -193,7 +181,10 @@ func (w *world) published() []string {
 		in, err := w.f.ParseIn(m)
 		is.NoErr(err)
 		before := last[in.ID]
-		is.True(in.Fence > before.Fence || in.Fence == before.Fence && in.Sequence == before.Sequence+1) // in order, none missing
+		inOrder := in.Sequence == before.Sequence+1 || w.window > 0 && before.Sequence < in.Sequence+2*w.window && in.Sequence < before.Sequence+2*w.window
+		if in.Fence < before.Fence || in.Fence == before.Fence && !inOrder {
+			w.t.Errorf("%s: %d of fence %d follows %d of fence %d", in.ID, in.Sequence, in.Fence, before.Sequence, before.Fence)
+		}
 		last[in.ID] = in
 		texts = append(texts, in.Frame.Text())
 	}

@@ -248,10 +248,15 @@ func (l *lane) pause(d time.Duration) {
 	}
 }
 
-// freeMark returns a mark that a message can be held to. mu is held.
+// freeMark returns a mark that the next message can be held to. In a cluster it is no further ahead of the
+// oldest that is under way than there are marks: where that is lost with a server, it will be behind so
+// many at most. mu is held.
 func (l *lane) freeMark() *mark {
 	if len(l.marks) == 1 {
 		return &l.marks[0] // a server that is alone takes any number at once
+	}
+	if len(l.flying) > 0 && l.sequence-number(l.flying[0]) >= uint64(len(l.marks)) {
+		return nil
 	}
 	for i := range l.marks {
 		if !l.marks[i].busy {

@@ -25,7 +25,7 @@ type publisher struct {
 }
 
 // ackTimeout is how long an acknowledgement is waited for before the message is published again.
-const ackTimeout = 5 * time.Second
+const ackTimeout = 3 * time.Second
 
 func newPublisher(f *Fleet, messages, bytes int, log *slog.Logger) (*publisher, error) {
 	p := &publisher{f: f, log: log, lanes: map[string]*lane{}}
