@@ -46,8 +46,13 @@ func lastStart(p []byte) int {
 
 // validShort is ValidUTF8 for what is not long enough for validBlocks. It takes any length.
 func validShort(p []byte) bool {
+	if len(p) < 8 {
+		return utf8.Valid(p)
+	}
+	le := binary.LittleEndian
+	last := le.Uint64(p[len(p)-8:])
 	for len(p) >= 64 {
-		q, le := (*[64]byte)(p), binary.LittleEndian
+		q := (*[64]byte)(p)
 		v := le.Uint64(q[0:]) | le.Uint64(q[8:]) | le.Uint64(q[16:]) | le.Uint64(q[24:])
 		w := le.Uint64(q[32:]) | le.Uint64(q[40:]) | le.Uint64(q[48:]) | le.Uint64(q[56:])
 		if (v|w)&highBits != 0 {
@@ -55,18 +60,17 @@ func validShort(p []byte) bool {
 		}
 		p = p[64:]
 	}
-	for len(p) >= 8 {
-		if binary.LittleEndian.Uint64(p)&highBits != 0 {
+	for len(p) >= 16 {
+		q := (*[16]byte)(p)
+		if (le.Uint64(q[0:])|le.Uint64(q[8:]))&highBits != 0 {
 			return validMixed(p)
 		}
-		p = p[8:]
+		p = p[16:]
 	}
-	for i := range p {
-		if p[i] >= utf8.RuneSelf {
-			return utf8.Valid(p[i:])
-		}
+	if len(p) > 8 {
+		last |= le.Uint64(p)
 	}
-	return true
+	return last&highBits == 0 || validMixed(p)
 }
 
 // validMixed is validShort for what is not ASCII.
