@@ -24,7 +24,7 @@ const (
 
 // ValidUTF8 reports whether p is UTF-8. It is utf8.Valid behind faster walks.
 func ValidUTF8(p []byte) bool {
-	if blocksChecked && len(p) >= leastBlocks {
+	if avx2 && len(p) >= leastBlocks {
 		n := len(p) &^ 63
 		if !validBlocks(unsafe.SliceData(p), n) {
 			return false
@@ -76,7 +76,7 @@ func validShort(p []byte) bool {
 // validMixed is validShort for what is not ASCII.
 func validMixed(p []byte) bool {
 	var block [leastBlocks]byte
-	if !blocksChecked || len(p) < leastMixed || len(p) >= len(block) {
+	if !avx2 || len(p) < leastMixed || len(p) >= len(block) {
 		return utf8.Valid(p)
 	}
 	copy(block[:], p)

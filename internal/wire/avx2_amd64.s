@@ -115,6 +115,30 @@ done:
 	VZEROUPPER
 	RET
 
+// func maskBlocks(dst, src *byte, n int, key uint64)
+TEXT ·maskBlocks(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	VPBROADCASTQ key+24(FP), Y0
+	ADDQ CX, SI
+	ADDQ CX, DI
+	NEGQ CX
+
+more:
+	VPXOR (SI)(CX*1), Y0, Y1
+	VPXOR 32(SI)(CX*1), Y0, Y2
+	VPXOR 64(SI)(CX*1), Y0, Y3
+	VPXOR 96(SI)(CX*1), Y0, Y4
+	VMOVDQU Y1, (DI)(CX*1)
+	VMOVDQU Y2, 32(DI)(CX*1)
+	VMOVDQU Y3, 64(DI)(CX*1)
+	VMOVDQU Y4, 96(DI)(CX*1)
+	ADDQ $128, CX
+	JNE more
+	VZEROUPPER
+	RET
+
 // func hasAVX2() bool
 TEXT ·hasAVX2(SB), NOSPLIT, $0-1
 	MOVB $0, ret+0(FP)

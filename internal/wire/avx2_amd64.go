@@ -1,7 +1,7 @@
 package wire
 
-// blocksChecked says whether validBlocks may be called.
-var blocksChecked = hasAVX2()
+// avx2 says whether the functions below may be called.
+var avx2 = hasAVX2()
 
 // validBlocks reports whether what stands from p on, n bytes, a multiple of 64, can begin a text. That may end inside a
 // code point.
@@ -12,5 +12,10 @@ var blocksChecked = hasAVX2()
 //
 //go:noescape
 func validBlocks(p *byte, n int) bool
+
+// maskBlocks sets n bytes from dst on, a multiple of 128, to those from src on XOR key, over and over.
+//
+//go:noescape
+func maskBlocks(dst, src *byte, n int, key uint64)
 
 func hasAVX2() bool
