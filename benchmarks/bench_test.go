@@ -85,7 +85,11 @@ func TestEveryWorkloadRuns(t *testing.T) {
 	}
 	is.Equal(len(r.Memory), 4)
 	for _, m := range r.Memory {
-		is.Equal(len(m.Rows), len(crowders()))
+		want := len(crowders())
+		if strings.Contains(m.Workload, "after a message") {
+			want-- // who reads none
+		}
+		is.Equal(len(m.Rows), want)
 	}
 }
 

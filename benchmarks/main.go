@@ -28,7 +28,7 @@ type plan struct {
 
 var (
 	fullPlan = plan{Rounds: 11, Slice: 80 * time.Millisecond, Least: 1, Sends: 50_000, Conns: 5000, Trickle: 15,
-		Streams: 1000, Steps: []int{1, 100, 1000, 10_000, 50_000}, Calls: 4096}
+		Streams: 1000, Steps: []int{1, 100, 1000, 10_000, 50_000}, Calls: 4000}
 	shortPlan = plan{Rounds: 1, Slice: 10 * time.Millisecond, Least: 1, Sends: 5000, Conns: 200, Trickle: 2,
 		Streams: 100, Steps: []int{1, 100}, Calls: 1000}
 	// profilePlan gives a profile enough samples.

@@ -39,7 +39,7 @@ type tracedWork struct {
 
 const (
 	tracedSenders = 100
-	tracedConns   = 100
+	tracedConns   = 500
 )
 
 func tracedWorks() []tracedWork {
@@ -193,7 +193,7 @@ func (b *bench) systemCalls() error {
 			}
 			for _, c := range tracedClients() {
 				b.progress.say("%s: %s", syscallTitle(w.name, via), c.name())
-				o := tracedOrder{Work: w.name, Client: c.name(), Via: via, Server: *b.server, Path: w.path, N: b.plan.Calls / w.part / tracedSenders * tracedSenders}
+				o := tracedOrder{Work: w.name, Client: c.name(), Via: via, Server: *b.server, Path: w.path, N: b.plan.Calls / w.part}
 				calls, err := traced(o)
 				if err != nil {
 					return fmt.Errorf("%s: %s: %w", syscallTitle(w.name, via), c.name(), err)
@@ -241,8 +241,8 @@ func traced(o tracedOrder) (map[string]float64, error) {
 	go io.Copy(io.Discard, says)
 	fmt.Fprintln(in, "go")
 	if o.Path == "/idle" {
-		every := 20 * time.Millisecond
-		if _, err := o.Server.ask(fmt.Sprintf("/trickle?size=%d&every=%d&n=%d", trickled, every.Milliseconds(), o.N/tracedConns)); err != nil {
+		path := fmt.Sprintf("/trickle?size=%d&every=%d&n=%d", trickled, nowAndThen.Milliseconds(), o.N/tracedConns)
+		if _, err := o.Server.ask(path); err != nil {
 			return nil, err
 		}
 	}
