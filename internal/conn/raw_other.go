@@ -13,6 +13,8 @@ import (
 type Raw struct {
 	RawConn syscall.RawConn
 	NoWait  bool
+	empty   bool
+	tries   bool
 	Waiter  *Waiter
 }
 

@@ -20,6 +20,7 @@ type Raw struct {
 	Waiter  *Waiter // which is to be parked
 	NoWait  bool    // where Fill and Read return ErrNothingYet rather than wait
 	empty   bool    // the last read took all that there was
+	tries   bool    // no read waits for now, whatever NoWait says
 }
 
 // rawOf returns nil for a connection that is no bare socket.
@@ -126,7 +127,7 @@ func (c *call) readFD(fd uintptr) bool {
 	n, err := ignoringEINTR(readNow, int(fd), p)
 	c.r.empty = err == nil && 0 < n && n < len(p)
 	switch {
-	case err == syscall.EAGAIN && !c.r.NoWait:
+	case err == syscall.EAGAIN && !c.r.NoWait && !c.r.tries:
 		if c.in != nil {
 			c.in.Idle()
 		}

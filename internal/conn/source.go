@@ -36,6 +36,7 @@ func (nothingYet) Temporary() bool { return true }
 type connSource struct{ net.Conn }
 
 func (c connSource) Fill(in *wire.Reader) (int, error) {
+	in.Narrow()
 	if !in.Partial() {
 		in.Idle() // the next buffer may be a smaller one
 	}
@@ -78,7 +79,8 @@ type tlsSource struct {
 	connSource
 	raw     *Raw
 	buffers tlsBuffers
-	drained bool // the last read took all that TLS had
+	drained bool  // the last read took all that TLS had
+	behind  uint8 // records in a row that were not all that the socket had
 }
 
 func (s *tlsSource) Fill(in *wire.Reader) (int, error) {
@@ -90,13 +92,39 @@ func (s *tlsSource) Fill(in *wire.Reader) (int, error) {
 	if !in.Partial() {
 		in.Idle() // the next buffer may be a smaller one
 	}
-	n, err := fill(in, s.Conn)
+	n, err := s.read(in)
 	s.drained = s.buffers.empty()
 	if err != nil { // there is nothing yet, or it is a deadline, before the stream parks
 		s.idle(in)
 	}
 	return n, err
 }
+
+// read has TLS read more at once where it does not keep up, but holds nothing so large while it waits.
+func (s *tlsSource) read(in *wire.Reader) (int, error) {
+	if s.buffers.wide() && !s.raw.NoWait {
+		s.raw.tries = true
+		n, err := fill(in, s.Conn)
+		s.raw.tries = false
+		if err != ErrNothingYet {
+			return n, err
+		}
+		s.buffers.exchange(&recordPool)
+	}
+	n, err := fill(in, s.Conn)
+	switch {
+	case err != nil || s.raw.empty || s.buffers.wide():
+		s.behind = 0
+	case s.behind < wideAfter:
+		s.behind++
+	case s.buffers.input.Len() == 0:
+		s.buffers.exchange(&widePool)
+	}
+	return n, err
+}
+
+// wideAfter is how many records TLS may lag behind the socket until it reads more at once.
+const wideAfter = 16
 
 func (s *tlsSource) idle(in *wire.Reader) {
 	in.Idle()

@@ -43,16 +43,48 @@ func buffersOf(c *tls.Conn) (b tlsBuffers) {
 	return b
 }
 
-// recordPool holds *[]byte, for the records of connections that have something to read.
-var recordPool = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+// The pools hold *[]byte, for the records of connections that have something to read. TLS reads as much as there
+// is room for: of a stream that it does not keep up with several records, as wire.Reader reads such a stream.
+var (
+	recordPool = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+	widePool   = sync.Pool{New: func() any { b := make([]byte, 0, wideRecords); return &b }}
+)
 
-// lend gives TLS a buffer to read into, where it has none. Who reads calls it, as with takeBack.
+const wideRecords = 256 << 10
+
+// lend gives TLS a buffer to read into, where it has none. Who reads calls it, as with what follows.
 func (b *tlsBuffers) lend() {
 	if b.record != nil && b.record.Cap() == 0 {
-		b.lent = recordPool.Get().(*[]byte)
-		*b.record = *bytes.NewBuffer(*b.lent)
+		b.exchange(&recordPool)
 	}
 }
+
+// exchange has TLS go on with a buffer of another pool. It has returned all of its last record.
+func (b *tlsBuffers) exchange(pool *sync.Pool) {
+	next := pool.Get().(*[]byte)
+	held := append(*next, b.record.Bytes()...)
+	b.giveBack()
+	*b.record = *bytes.NewBuffer(held)
+	b.lent = next
+}
+
+// giveBack ends the loan. What was lent may have grown.
+func (b *tlsBuffers) giveBack() {
+	if b.lent == nil {
+		return
+	}
+	b.record.Reset()
+	*b.lent = b.record.AvailableBuffer()
+	if b.wide() {
+		widePool.Put(b.lent)
+	} else {
+		recordPool.Put(b.lent)
+	}
+	b.lent = nil
+}
+
+// wide reports whether TLS has a large buffer of ours.
+func (b *tlsBuffers) wide() bool { return b.lent != nil && b.record.Cap() >= wideRecords }
 
 // empty reports whether TLS has read nothing that it has not returned, as far as that is known.
 func (b *tlsBuffers) empty() bool {
@@ -65,12 +97,7 @@ func (b *tlsBuffers) takeBack() {
 		return
 	}
 	b.input.Reset(nil)
-	if b.lent != nil {
-		b.record.Reset()
-		*b.lent = b.record.AvailableBuffer() // it may have grown
-		recordPool.Put(b.lent)
-		b.lent = nil
-	}
+	b.giveBack()
 	*b.record = bytes.Buffer{}
 	if b.message.Len() == 0 {
 		*b.message = bytes.Buffer{}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -109,4 +110,83 @@ func TestTLSHoldsNoBufferWhileIdle(t *testing.T) {
 			is.Equal(err, io.EOF)
 		})
 	}
+}
+
+// waits tells each time that a read of the socket has to wait.
+type waits struct {
+	syscall.RawConn
+	waiting chan<- struct{}
+}
+
+func (w waits) Read(f func(fd uintptr) bool) error {
+	return w.RawConn.Read(func(fd uintptr) bool {
+		done := f(fd)
+		if !done {
+			w.waiting <- struct{}{}
+		}
+		return done
+	})
+}
+
+// Of a stream that it does not keep up with TLS reads several records at once, but it holds no buffer for that
+// while it waits.
+func TestTLSReadsMoreWhereItLags(t *testing.T) {
+	const size, most = 60_000, 1 << 28
+	is := is.New(t)
+	_, src, peer := tlsOver(t, tls.VersionTLS13)
+	s := src.(*tlsSource)
+	enough, waiting := make(chan struct{}), make(chan struct{}, 10)
+	served := make(chan error)
+	go func() {
+		for i := 0; ; i++ {
+			m := append(binaryHeader(size), bytes.Repeat([]byte{byte(i)}, size)...)
+			select {
+			case <-enough:
+				_, _ = peer.Write([]byte("\x81\x04last"))
+				<-waiting
+				_, err := peer.Write([]byte("\x81\x03end"))
+				served <- err
+				return
+			default:
+				_, _ = peer.Write(m)
+			}
+		}
+	}()
+	var in wire.Reader
+	in.Init(-1, nil)
+	defer in.Release()
+	messages, last, end := 0, false, false
+	for wide := 0; !end; {
+		_, err := src.Fill(&in)
+		is.NoErr(err)
+		var frames [8]wire.Frame
+		n, err := in.Batch(frames[:])
+		is.NoErr(err)
+		for _, f := range frames[:n] {
+			switch {
+			case end:
+				t.Fatal("more came behind the end")
+			case last:
+				is.Equal(string(f.Data), "end")
+				end = true
+			case f.Op == wire.OpText:
+				is.Equal(string(f.Data), "last")
+				last = true
+				s.raw.RawConn = waits{s.raw.RawConn, waiting}
+				s.buffers.exchange(&widePool) // it may have waited since
+			default:
+				is.Equal(len(f.Data), size)
+				is.Equal(bytes.Count(f.Data, []byte{byte(messages)}), size)
+				messages++
+			}
+		}
+		is.True(messages < most/size) // it reads no more at once
+		if s.buffers.wide() {
+			if wide++; wide == 1000 {
+				close(enough)
+			}
+		}
+	}
+	is.True(!s.buffers.wide())
+	is.NoErr(<-served)
 }

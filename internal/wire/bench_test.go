@@ -69,7 +69,7 @@ func BenchmarkDecodeBatch(b *testing.B) {
 var sink int
 
 func BenchmarkUTF8(b *testing.B) {
-	for _, n := range []int{16, 1 << 10, 64 << 10} {
+	for _, n := range []int{16, 64, 1 << 10, 64 << 10} {
 		for _, c := range []struct{ name, of string }{{"ascii", "x"}, {"mixed", "naïve €5, "}, {"cjk", "文字"}} {
 			p := []byte(strings.Repeat(c.of, n/len(c.of)))
 			b.Run(fmt.Sprintf("text=%s/size=%d", c.name, n), func(b *testing.B) {

@@ -76,7 +76,7 @@ func TestAppendClose(t *testing.T) {
 func TestMask(t *testing.T) {
 	is := is.New(t)
 	const key uint32 = 0xdeadbeef
-	for n := range 200 {
+	for n := range 600 {
 		for pos := range 5 {
 			src := make([]byte, n)
 			for i := range src {

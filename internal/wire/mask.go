@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 )
 
 // Mask sets dst[i] to src[i] XOR the byte (pos+i) mod 4 of key, for all of src, RFC 6455 section 5.3.
@@ -12,6 +13,11 @@ func Mask(dst, src []byte, key uint32, pos int) {
 	key = bits.RotateLeft32(key, -8*(pos&3))
 	k := uint64(key)<<32 | uint64(key)
 	dst = dst[:len(src)]
+	if avx2 && len(src) >= 128 {
+		n := len(src) &^ 127
+		maskBlocks(unsafe.SliceData(dst), unsafe.SliceData(src), n, k)
+		src, dst = src[n:], dst[n:]
+	}
 	for len(src) >= 32 {
 		s, d := src[:32:32], dst[:32:32]
 		binary.LittleEndian.PutUint64(d, binary.LittleEndian.Uint64(s)^k)

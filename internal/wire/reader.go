@@ -21,6 +21,7 @@ type Reader struct {
 	lent    bool  // the last batch had frames,
 	mixed   bool  // of control among them
 	pieces  bool  // see Pieces
+	narrow  bool  // see Narrow
 }
 
 // Init prepares r. A message of more than maxMessage bytes is an error, unless that is negative.
@@ -32,6 +33,9 @@ func (r *Reader) Init(maxMessage int64, inflate *Inflate) {
 	}
 	*r = Reader{inflate: inflate, max: int(maxMessage)}
 }
+
+// Narrow has r read little at once, for a connection that holds its buffer while it waits.
+func (r *Reader) Narrow() { r.narrow = true }
 
 // Prime takes the bytes that came behind the handshake's answer. It copies rest.
 func (r *Reader) Prime(rest []byte) {
@@ -336,7 +340,7 @@ func (r *Reader) Filled(n int) {
 	switch {
 	case b.end < len(b.data):
 		r.full = 0
-	case b.class < classAhead || r.full >= wideAfter && b.class < classWide && !r.pieces:
+	case b.class < classAhead || r.full >= wideAfter && b.class < classWide && !r.narrow && !r.pieces:
 		r.class = max(r.class, b.class+1)
 	default:
 		r.full = min(r.full+1, wideAfter)

@@ -360,20 +360,19 @@ func TestReaderIdle(t *testing.T) {
 func TestReaderAdapts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		pieces bool
+		set    func(*Reader)
 		widest uint8
 	}{
-		{"whole messages", false, classWide},
-		{"pieces", true, classAhead},
+		{"wide", func(*Reader) {}, classWide},
+		{"pieces", (*Reader).Pieces, classAhead},
+		{"narrow", (*Reader).Narrow, classAhead},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			is := is.New(t)
 			var r Reader
 			r.Init(-1, nil)
 			defer r.Release()
-			if c.pieces {
-				r.Pieces()
-			}
+			c.set(&r)
 			fill := func(n int) (space int) {
 				p := r.Space()
 				space = len(p)
