@@ -33,6 +33,7 @@ type outbox struct {
 	mu      sync.Mutex
 	running bool
 	again   bool
+	sure    bool // that something was published
 	closed  bool
 	done    sync.WaitGroup
 	sub     *nats.Subscription
@@ -57,7 +58,7 @@ func (o *outbox) open() error {
 	if closed {
 		return sub.Unsubscribe()
 	}
-	o.wake()
+	o.wake(false)
 	return nil
 }
 
@@ -75,11 +76,12 @@ func (o *outbox) close() {
 	o.done.Wait()
 }
 
-// wake has the queue looked at, since there may be something in it.
-func (o *outbox) wake() {
+// wake has the queue emptied; where it is not sure that there is something in it, that is asked first, since making a
+// consumer costs JetStream more than a question.
+func (o *outbox) wake(sure bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.again = true
+	o.again, o.sure = true, o.sure || sure
 	if !o.running && !o.closed {
 		o.running = true
 		o.done.Add(1)
@@ -89,24 +91,51 @@ func (o *outbox) wake() {
 
 func (o *outbox) run() {
 	defer o.done.Done()
-	for wait := time.Duration(0); o.goesOn(); {
-		if err := o.empty(); err != nil && o.ctx.Err() == nil {
-			o.h.w.log.Warn("fleet: cannot take what is to be sent; trying on", "id", o.h.id, "error", err)
-			wait = min(5*time.Second, max(100*time.Millisecond, 2*wait))
-			_ = sleep(o.ctx, wait)
-			o.wake()
-		} else {
-			wait = 0
+	for wait := time.Duration(0); ; {
+		goesOn, sure := o.next()
+		if !goesOn {
+			return
 		}
+		err := o.look(sure)
+		if err == nil || o.ctx.Err() != nil {
+			wait = 0
+			continue
+		}
+		o.h.w.log.Warn("fleet: cannot take what is to be sent; trying on", "id", o.h.id, "error", err)
+		wait = min(5*time.Second, max(100*time.Millisecond, 2*wait))
+		_ = sleep(o.ctx, wait)
+		o.wake(sure)
 	}
 }
 
-func (o *outbox) goesOn() bool {
+func (o *outbox) next() (goesOn, sure bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.running = o.again && !o.closed
-	o.again = false
-	return o.running
+	sure = o.sure
+	o.again, o.sure = false, false
+	return o.running, sure
+}
+
+// look empties the queue, if there is something in it.
+func (o *outbox) look(sure bool) error {
+	if !sure {
+		has, err := o.hasMessages(o.ctx)
+		if err != nil || !has {
+			return err
+		}
+	}
+	return o.empty()
+}
+
+func (o *outbox) hasMessages(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := o.h.w.f.out.GetLastMsgForSubject(ctx, o.h.w.f.outSubject(o.h.id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // empty sends what there is in the queue, and what comes until nothing has come for a while.
@@ -190,8 +219,8 @@ func (o *outbox) dismiss(c jetstream.Consumer) {
 	defer cancel()
 	f := o.h.w.f
 	_ = f.out.DeleteConsumer(ctx, c.CachedInfo().Name)
-	if _, err := f.out.GetLastMsgForSubject(ctx, f.outSubject(o.h.id)); err == nil {
-		o.wake()
+	if has, _ := o.hasMessages(ctx); has {
+		o.wake(true)
 	}
 }
 

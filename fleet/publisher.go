@@ -32,6 +32,7 @@ func newPublisher(f *Fleet, messages, bytes int, log *slog.Logger) (*publisher, 
 	p.budget.init(messages, bytes)
 	var err error
 	p.js, err = jetstream.New(f.nc,
+		jetstream.WithPublishAsyncMaxPending(messages+1), // the budget is the bound
 		jetstream.WithPublishAsyncTimeout(ackTimeout),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, _ *jetstream.PubAck) { p.settle(m, nil) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {

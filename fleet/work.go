@@ -181,9 +181,9 @@ func (w *Worker) take(m *member, was claim, spec specEntry) {
 	delete(w.taking, spec.ID)
 	w.changed.Broadcast()
 	if err == nil && w.member == m && m.valid() && !w.leaving {
+		h.begin(spec.Spec, spec.revision, was.Opening)
 		w.held[spec.ID] = h
 		w.mu.Unlock()
-		h.begin(spec.Spec, spec.revision, was.Opening)
 		if err := h.out.open(); err != nil {
 			h.note(err)
 		}

@@ -72,6 +72,7 @@ type Worker struct {
 	burying map[string]bool // workers that are being made sure of
 	badSent map[string]uint64
 	leaving bool
+	left    bool
 	changed *sync.Cond // of held and taking
 }
 
@@ -183,9 +184,15 @@ func (w *Worker) keep() {
 	every := w.f.cfg.Lease / 4
 	wait := every
 	for {
-		m := w.lease()
+		m, over := w.lease()
+		if over {
+			return
+		}
 		left := time.Duration(m.until.Load() - clock())
 		if sleep(w.ctx, min(wait, left)) != nil {
+			return
+		}
+		if _, over := w.lease(); over {
 			return
 		}
 		if err := w.renew(m); err == nil {
@@ -202,10 +209,11 @@ func (w *Worker) keep() {
 	}
 }
 
-func (w *Worker) lease() *member {
+// lease returns the worker's lease, and whether it has been given back.
+func (w *Worker) lease() (m *member, over bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.member
+	return w.member, w.left
 }
 
 // renew renews the lease, and does not try for longer than that lasts.
@@ -305,7 +313,7 @@ func (w *Worker) wakeOut(id string) {
 	h := w.held[id]
 	w.mu.Unlock()
 	if h != nil {
-		h.out.wake()
+		h.out.wake(true)
 	}
 }
 
@@ -325,7 +333,8 @@ func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.leaving = true
 	w.mu.Unlock()
-	if err := w.renew(w.lease()); err != nil {
+	m, _ := w.lease()
+	if err := w.renew(m); err != nil {
 		w.log.Warn("fleet: others were not told of the leave", "error", err)
 	}
 	w.look()
@@ -370,7 +379,19 @@ func (w *Worker) quitAll() int {
 		group.Go(func() { w.giveUp(ctx, h, false) })
 	}
 	group.Wait()
+	w.awaitNone(ctx)
 	return len(all)
+}
+
+// awaitNone waits for those that were being ended already, until ctx ends.
+func (w *Worker) awaitNone(ctx context.Context) {
+	stop := context.AfterFunc(ctx, w.broadcast)
+	defer stop()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.held)+len(w.taking) > 0 && ctx.Err() == nil {
+		w.changed.Wait()
+	}
 }
 
 // quitTime is how long a stream may take to be closed in good order.
@@ -390,7 +411,11 @@ func (w *Worker) Close() error {
 func (w *Worker) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	err := w.lease().leave(ctx)
+	w.mu.Lock()
+	w.left = true
+	m := w.member
+	w.mu.Unlock()
+	err := m.leave(ctx)
 	w.end()
 	if err != nil {
 		return fmt.Errorf("fleet: leave: %w", err)
@@ -398,9 +423,13 @@ func (w *Worker) leave() error {
 	return nil
 }
 
-// Run joins the fleet, and drains the worker when ctx ends, for as long as grace: what main calls.
+// Run joins the fleet, and drains the worker when ctx ends, for as long as grace: what main calls. It is no error that ctx
+// ends before it has joined.
 func (f *Fleet) Run(ctx context.Context, cfg WorkerConfig, grace time.Duration) error {
 	w, err := f.Join(ctx, cfg)
+	if err != nil && ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
