@@ -32,6 +32,8 @@ type world struct {
 	ws   string // of the feed, with a slash at its end
 	cfg  fleet.Config
 
+	workers []*fleet.Worker
+
 	window uint64       // how far a message may be from its place, in a cluster
 	f      *fleet.Fleet // the test's own view of the fleet
 }
@@ -85,6 +87,7 @@ func (w *world) join(url, name string, change ...func(*fleet.WorkerConfig)) *fle
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = worker.Close() })
+	w.workers = append(w.workers, worker)
 	return worker
 }
 
@@ -200,8 +203,11 @@ func (w *world) accounted() feed.Account {
 	for _, id := range ids {
 		is.NoErr(w.f.Remove(w.t.Context(), id))
 	}
-	w.eventually("all streams are closed", func() bool {
+	w.eventually("all streams are closed, and what they had is published", func() bool {
 		open, _ := w.feed.Open()
+		for _, worker := range w.workers {
+			open += worker.Held()
+		}
 		return open == 0
 	})
 	a := w.feed.Account(w.published())

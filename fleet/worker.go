@@ -131,11 +131,11 @@ func (f *Fleet) Join(ctx context.Context, cfg WorkerConfig) (*Worker, error) {
 		w.end()
 		return nil, err
 	}
+	w.log.Info("fleet: joined", "capacity", cfg.Capacity, "id", w.member.id)
 	w.start(w.keep)
 	w.start(w.work)
 	w.start(w.listen)
 	w.start(func() { w.reporter.run(w.ctx, w.streams) })
-	w.log.Info("fleet: joined", "capacity", cfg.Capacity, "id", w.member.id)
 	return w, nil
 }
 
