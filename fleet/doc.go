@@ -6,7 +6,7 @@
 // worker opens it; change it, and it is opened anew; remove it, and it is closed. Workers are processes that call
 // [Fleet.Run]:
 //
-//	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+//	nc, err := fleet.Connect(url)
 //	...
 //	f, err := fleet.Open(ctx, nc, fleet.Config{Name: "feeds"})
 //	...
@@ -31,8 +31,8 @@
 // # In
 //
 // Messages keep their order, and carry their kind, the fence, the number of the connection and a sequence as headers
-// (see the constants). In a cluster that loses a server, one that was lost with it may come up to eight places late: the sequence
-// has the right one. Nats-Msg-Id makes a repeated publish harmless. What a server sent is published once, but for what is in
+// (see the constants). One that was lost with a connection to NATS, or with a server of a cluster, may come late: the sequence
+// has its right place. Nats-Msg-Id makes a repeated publish harmless. What a server sent is published once, but for what is in
 // the hands of a worker that dies, or is cut off from NATS until its lease is over.
 //
 // # Out

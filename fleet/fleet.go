@@ -53,8 +53,18 @@ const (
 	callTimeout = 5 * time.Second
 )
 
+// Connect connects to NATS as a worker should: it comes back however long NATS is away, and keeps nothing for it
+// meanwhile, since a message that nats.go keeps may overtake those that are published again. options are
+// added, and stand where they say otherwise.
+func Connect(url string, options ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(url, append([]nats.Option{
+		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(500 * time.Millisecond),
+		nats.ReconnectJitter(500*time.Millisecond, 500*time.Millisecond),
+	}, options...)...)
+}
+
 // Open opens the fleet that cfg names, and makes its buckets and streams where they are missing. nc stays
-// the caller's: connect with nats.MaxReconnects(-1), so that it outlives a long absence of NATS. A fleet
+// the caller's; see [Connect]. A fleet
 // that exists with another lease is an error: two opinions of when a worker is dead are worse than none.
 func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Fleet, error) {
 	if err := cfg.complete(); err != nil {

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -34,7 +35,7 @@ type world struct {
 
 	workers []*fleet.Worker
 
-	window uint64       // how far a message may be from its place, in a cluster
+	window uint64       // how far a message may be from its place, where NATS goes away
 	f      *fleet.Fleet // the test's own view of the fleet
 }
 
@@ -122,14 +123,19 @@ func (w *world) eventually(what string, cond func() bool) {
 	}
 }
 
-// status reads the fleet's.
+// status reads the fleet's, as soon as NATS is there.
 func (w *world) status() fleet.Status {
 	w.t.Helper()
-	s, err := w.f.Status(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
+	for {
+		s, err := w.f.Status(w.t.Context())
+		if err == nil {
+			return s
+		}
+		if w.t.Context().Err() != nil || errors.Is(err, nats.ErrConnectionClosed) {
+			w.t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	return s
 }
 
 // stream is the status of one stream.

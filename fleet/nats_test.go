@@ -35,6 +35,7 @@ func (w *world) restart() {
 func TestNATSRestart(t *testing.T) {
 	is := is.New(t)
 	w := newWorld(t, 5*time.Millisecond, func(c *fleet.Config) { c.Lease = 20 * time.Second })
+	w.window = 100
 	w.join(w.url, "w1")
 	w.join(w.url, "w2")
 	ids := w.put(20)

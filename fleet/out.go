@@ -37,6 +37,10 @@ type outbox struct {
 	closed  bool
 	done    sync.WaitGroup
 	sub     *nats.Subscription
+
+	// The goroutine's own:
+	consumers int    // made so far
+	last      uint64 // the sequence in JetStream of the last message that was dealt with
 }
 
 func newOutbox(h *held) *outbox {
@@ -174,6 +178,7 @@ func (o *outbox) consumer() (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(o.ctx, callTimeout)
 	defer cancel()
 	f := o.h.w.f
+	o.consumers++
 	cfg := jetstream.ConsumerConfig{
 		Durable: o.name(), FilterSubject: f.outSubject(o.h.id),
 		AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: mostOut, MaxDeliver: -1,
@@ -191,10 +196,12 @@ func (o *outbox) consumer() (jetstream.Consumer, error) {
 	return f.out.CreateOrUpdateConsumer(ctx, cfg)
 }
 
-// name is the consumer's: no two claims have the same.
-func (o *outbox) name() string { return "claim-" + formatUint(o.h.fence) }
+// name is the consumer's. No two have the same: one that is there already would hold back what it had fetched.
+func (o *outbox) name() string {
+	return "claim-" + formatUint(o.h.fence) + "-" + strconv.Itoa(o.consumers)
+}
 
-// removeOthers takes the consumers away that other claims of this stream have left.
+// removeOthers takes the consumers away that other claims of this stream have left, or this one where NATS was away.
 func (o *outbox) removeOthers(ctx context.Context) (removed int, err error) {
 	f := o.h.w.f
 	list := f.out.ListConsumers(ctx)
@@ -227,8 +234,15 @@ func (o *outbox) dismiss(c jetstream.Consumer) {
 // deliver sends one message, and acknowledges it. A message that cannot be sent, or of which nobody knows whether
 // it was, is done with: none is sent twice. Its error leaves the message in the queue.
 func (o *outbox) deliver(m jetstream.Msg) error {
-	if meta, err := m.Metadata(); err == nil && time.Since(meta.Timestamp) > o.h.w.f.cfg.OutMaxAge {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	if time.Since(meta.Timestamp) > o.h.w.f.cfg.OutMaxAge {
 		return m.Term()
+	}
+	if meta.Sequence.Stream <= o.last {
+		return o.acknowledge(m) // it has been sent, and JetStream has not heard of that
 	}
 	f, err := frameOf(m)
 	if err != nil {
@@ -242,6 +256,7 @@ func (o *outbox) deliver(m jetstream.Msg) error {
 		o.h.unsure.Add(1)
 		o.h.note(err)
 	}
+	o.last = meta.Sequence.Stream
 	return o.acknowledge(m)
 }
 

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -36,7 +37,11 @@ func newPublisher(f *Fleet, messages, bytes int, log *slog.Logger) (*publisher, 
 		jetstream.WithPublishAsyncTimeout(ackTimeout),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, _ *jetstream.PubAck) { p.settle(m, nil) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) {
-			go p.settle(m, err) // it may be called under a lock that publishing takes
+			if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
+				go p.settle(m, err) // it is called under a lock that publishing takes
+				return
+			}
+			p.settle(m, err)
 		}))
 	return p, err
 }

@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/aws/aws-sdk-go-v2/config v1.33.19
 	github.com/coder/websocket v1.8.15
+	github.com/creack/pty v1.1.24
 	github.com/matryer/is v1.4.1
 	github.com/reqws/reqws v0.0.0
 	github.com/spf13/cobra v1.10.2

@@ -92,8 +92,8 @@ func (s *session) phases(info reqws.OpenedInfo) {
 		name string
 		took time.Duration
 	}{{"lookup", p.Lookup}, {"dial", p.Dial}, {"proxy", p.Proxy}, {"TLS", p.TLS}, {"handshake", p.Handshake}} {
-		if x.took > 0 {
-			s.screen.say(grey, "*   %-9s %v", x.name, x.took.Round(10*time.Microsecond))
+		if took := x.took.Round(10 * time.Microsecond); took > 0 {
+			s.screen.say(grey, "*   %-9s %v", x.name, took)
 		}
 	}
 }

@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/reqws/reqws/fleet"
 )
 
@@ -24,7 +22,7 @@ const (
 func work(url, name string, lease time.Duration) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
+	nc, err := fleet.Connect(url)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func worker(url, name string) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	nc, err := nats.Connect(url)
+	nc, err := fleet.Connect(url)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ func Cluster(t testing.TB, n int) []*server.Server {
 // Dial connects for as long as the test lasts, and comes back soon when a connection is lost.
 func Dial(t testing.TB, urls string) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(urls, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
+	nc, err := nats.Connect(urls, nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectJitter(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
