@@ -46,3 +46,19 @@ func TestRecordAndReplay(t *testing.T) {
 		is.NoErr(server.Wait())
 	}
 }
+
+// The recording that the README plays.
+func TestTicker(t *testing.T) {
+	is := is.New(t)
+	server := program(t, "--replay", "testdata/ticker.jsonl", "--replay-fast")
+	out, err := server.StdoutPipe()
+	is.NoErr(err)
+	is.NoErr(server.Start())
+	url := strings.TrimSpace(awaits(t, out, "\n"))
+	r := runs(t, "", "--no-stdin", "--on-open", "whatever", "-c", "--hex", "-s", "ticker.v1", url)
+	is.Equal(r.code, exitLost) // 1001
+	is.Equal(strings.Count(r.out, "\n"), 4)
+	is.True(strings.HasSuffix(r.out, "000102ff\n"))
+	is.NoErr(server.Process.Signal(os.Interrupt))
+	is.NoErr(server.Wait())
+}

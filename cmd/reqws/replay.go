@@ -70,7 +70,15 @@ func (p *player) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.screen.f.verbose {
 		p.screen.say(grey, "* a client has connected")
 	}
-	ctx := c.CloseRead(r.Context()) // what it sends is not what counts, but its close frame
+	ctx, gone := context.WithCancel(r.Context())
+	go func() { // what it sends does not count, but that it goes
+		defer gone()
+		for {
+			if _, _, err := c.Read(ctx); err != nil {
+				return
+			}
+		}
+	}()
 	_ = p.play(ctx, c, entries)
 }
 
