@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/reqws/reqws"
 )
 
 // Opening limits: an exchange that counts connections bans who opens too many. The count of each host is an
@@ -280,16 +277,6 @@ func (l *limiter) reserve(key string, n int) (times []time.Time, wait time.Durat
 			return nil, 0, err
 		}
 	}
-}
-
-// step is the limit as a step of a request: each attempt and each hop of a redirect waits for its turn.
-func (l *limiter) step(next http.RoundTripper) http.RoundTripper {
-	return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
-		if err := l.wait(req.Context(), req.URL.Hostname()); err != nil {
-			return nil, err
-		}
-		return next.RoundTrip(req)
-	})
 }
 
 // isConflict reports whether an entry was changed by somebody else in between.

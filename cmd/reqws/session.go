@@ -51,13 +51,12 @@ type session struct {
 
 	heard chan struct{} // has an element when something has come
 
-	mu       sync.Mutex // guards what follows
-	resp     *reqws.Response
-	opened   time.Time
-	counts   counts
-	enough   bool // as many messages as were asked for
-	outGone  bool // stdout takes nothing any more
-	lastOpen reqws.OpenedInfo
+	mu      sync.Mutex // guards what follows
+	resp    *reqws.Response
+	opened  time.Time
+	counts  counts
+	enough  bool // as many messages as were asked for
+	outGone bool // stdout takes nothing any more
 }
 
 // counts is what the summary counts.
