@@ -150,7 +150,8 @@ func (f *Fleet) openStreams(ctx context.Context) (err error) {
 	f.in, err = f.openStream(ctx, jetstream.StreamConfig{
 		Name: name + "_in", Subjects: []string{name + ".in.>", name + ".fence.>"},
 		MaxAge: f.cfg.InMaxAge, MaxBytes: f.cfg.InMaxBytes, Discard: jetstream.DiscardOld,
-		Duplicates: min(f.cfg.InMaxAge, max(2*time.Minute, 4*f.cfg.Lease)),
+		// A message is published again only while its worker has its lease. JetStream keeps all IDs of this time in memory.
+		Duplicates: min(f.cfg.InMaxAge, max(30*time.Second, 2*f.cfg.Lease)),
 		Replicas:   f.cfg.Replicas, Storage: f.cfg.Storage,
 	})
 	if err != nil {

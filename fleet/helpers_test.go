@@ -158,6 +158,16 @@ func (w *world) allUp(n int) {
 	})
 }
 
+// jetStream is the way to NATS beside the fleet.
+func (w *world) jetStream() jetstream.JetStream {
+	w.t.Helper()
+	js, err := jetstream.New(w.dialNATS(w.url))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return js
+}
+
 // by counts the streams that are up by worker.
 func (w *world) by() map[string]int {
 	n := map[string]int{}

@@ -34,6 +34,30 @@ func TestCapacity(t *testing.T) {
 	w.allUp(4)
 }
 
+// What is left of streams that were removed while there was no worker is taken away by the next one.
+func TestRemovedWhileNobodyIsThere(t *testing.T) {
+	is := is.New(t)
+	w := newWorld(t, 0)
+	first := w.join(w.url, "w1")
+	ids := w.put(4)
+	w.allUp(4)
+	is.NoErr(first.Close())
+	for _, id := range ids[:3] {
+		is.NoErr(w.f.Remove(t.Context(), id))
+	}
+	w.join(w.url, "w2")
+	w.allUp(1)
+	js := w.jetStream()
+	for _, bucket := range []string{"fleet_claims", "fleet_states"} {
+		kv, err := js.KeyValue(t.Context(), bucket)
+		is.NoErr(err)
+		w.eventually(bucket+" has one entry", func() bool {
+			keys, err := kv.Keys(t.Context())
+			return err == nil && len(keys) == 1
+		})
+	}
+}
+
 // A leave that nobody has room for keeps the streams up until its ctx ends, and says how many it closed then.
 func TestDrainWithoutRoom(t *testing.T) {
 	is := is.New(t)

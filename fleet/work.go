@@ -52,6 +52,7 @@ func (w *Worker) reconcile() {
 		}
 	}
 	w.judge(m)
+	w.clear(m)
 }
 
 // tend does for a stream that is held what the view asks for. mu is held.
@@ -266,6 +267,48 @@ func (w *Worker) judge(m *member) {
 				delete(w.badSent, id)
 			}
 		})
+	}
+}
+
+// clear takes away what is left of streams that were removed while nobody held them: one worker for each. mu is
+// held.
+func (w *Worker) clear(m *member) {
+	p := newPlan(w.view.seats())
+	for id, c := range w.view.claims {
+		if _, exists := w.view.specs[id]; exists || w.view.alive(c.Worker) || w.held[id] != nil || w.taking[id] {
+			continue
+		}
+		if _, known := w.view.members[c.Worker]; c.Worker != "" && !known {
+			w.makeSure(c.Worker)
+			continue
+		}
+		if first := p.best(id, func(*taken) bool { return true }); first == nil || first.id != m.id {
+			continue
+		}
+		w.taking[id] = true
+		w.start(func() {
+			ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+			defer cancel()
+			if w.f.dropClaim(ctx, id, c.revision) == nil {
+				_ = w.f.states.Purge(ctx, id)
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			delete(w.taking, id)
+			w.changed.Broadcast()
+		})
+	}
+}
+
+// markersAge is how long the mark of a removed entry is kept, for watches that were away.
+const markersAge = time.Hour
+
+// tidy takes away the marks of what was removed long ago: buckets keep one for each key there ever was.
+func (w *Worker) tidy() {
+	for _, kv := range []jetstream.KeyValue{w.f.specs, w.f.claims, w.f.states, w.f.limits} {
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		_ = kv.PurgeDeletes(ctx, jetstream.DeleteMarkersOlderThan(markersAge))
+		cancel()
 	}
 }
 

@@ -293,8 +293,9 @@ func (w *Worker) lose(h *held, why error) {
 // listen wakes the outboxes that something was published for. What a subscription misses while NATS is away, and
 // in other gaps, is looked for now and then.
 func (w *Worker) listen() {
-	sweep := time.NewTicker(w.f.cfg.Lease)
+	sweep, tidy := time.NewTicker(w.f.cfg.Lease), time.NewTicker(markersAge)
 	defer sweep.Stop()
+	defer tidy.Stop()
 	prefix := w.f.outSubject("")
 	for {
 		select {
@@ -302,6 +303,8 @@ func (w *Worker) listen() {
 			w.wakeOut(strings.TrimPrefix(m.Subject, prefix))
 		case <-sweep.C:
 			w.sweep()
+		case <-tidy.C:
+			w.start(w.tidy)
 		case <-w.ctx.Done():
 			return
 		}
