@@ -1,3 +1,5 @@
+//go:build unix
+
 // Soak runs a fleet for a while in which workers come, go, die, are stopped in mid-sentence and are cut off from
 // NATS, NATS is restarted, and specs come and go, all at random; then it accounts for every message. It ends with exit
 // code 1 if one was lost or doubled that no such thing explains, or if something is left behind.
