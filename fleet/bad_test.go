@@ -168,6 +168,7 @@ func TestBadMessagesOut(t *testing.T) {
 func TestChange(t *testing.T) {
 	is := is.New(t)
 	w := newWorld(t, 2*time.Millisecond)
+	w.changes = true
 	w.join(w.url, "w1")
 	w.put(3)
 	w.allUp(3)

@@ -34,6 +34,7 @@ type world struct {
 	cfg  fleet.Config
 
 	workers []*fleet.Worker
+	changes bool // specs change: a server may see the next connection before it has put away the last
 
 	window uint64       // how far a message may be from its place, where NATS goes away
 	f      *fleet.Fleet // the test's own view of the fleet
@@ -227,8 +228,9 @@ func (w *world) accounted() feed.Account {
 		return open == 0
 	})
 	a := w.feed.Account(w.published())
-	_, most := w.feed.Open()
-	is.Equal(most, 1) // no stream had two connections at once
+	if _, most := w.feed.Open(); !w.changes {
+		is.Equal(most, 1) // no stream had two connections at once
+	}
 	if a.Lost != 0 || a.Doubled != 0 || a.Strangers != 0 {
 		w.t.Errorf("%+v", a)
 	}

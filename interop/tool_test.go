@@ -2,8 +2,7 @@ package interop
 
 import (
 	"bytes"
-	"encoding/pem"
-	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -12,78 +11,81 @@ import (
 	"github.com/matryer/is"
 )
 
-// tool builds cmd/reqws, and returns how to run it with an input.
-func tool(t *testing.T) func(input string, args ...string) (stdout, stderr string, code int) {
+// buildTool builds the command-line tool, and returns what runs it: with arguments and stdin, to
+// stdout, stderr and the exit code.
+func buildTool(t *testing.T) func(t *testing.T, stdin string, args ...string) (string, string, int) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "reqws")
-	build := exec.Command("go", "build", "-o", path, ".")
-	build.Dir = filepath.Join("..", "cmd", "reqws")
+	binary := filepath.Join(t.TempDir(), "reqws")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = "../cmd/reqws"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return func(input string, args ...string) (string, string, int) {
+	return func(t *testing.T, stdin string, args ...string) (string, string, int) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), path, args...)
-		var stdout, stderr bytes.Buffer
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &stdout, &stderr
-		err := cmd.Run()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+		cmd := exec.CommandContext(within(t, 60e9), binary, args...)
+		cmd.Env = []string{"HOME=" + os.DevNull}
+		var out, errs bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+		_ = cmd.Run() // the exit code says it
+		return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 	}
 }
 
-// The tool talks to node's ws, compressed or not, and ends as that does.
-func TestToolAndNode(t *testing.T) {
-	run, n := tool(t), startNode(t)
-	for _, c := range []struct {
-		name, path, input string
-		args              []string
-		out, says         string
-		code              int
-	}{
-		{"echo", "/echo", "hello\nwörld\n", []string{"-n", "2"}, "hello\nwörld\n", "", 0},
-		{"compressed", "/echo?compress=true", strings.Repeat("again and ", 500) + "\n", []string{"-1", "--compress"}, strings.Repeat("again and ", 500) + "\n", "", 0},
-		{"binary as hex", "/echo", "00ff\n", []string{"-1", "--binary", "--hex"}, "00ff\n", "", 0},
-		{"a code", "/close?code=4001&reason=later", "", []string{"--no-stdin"}, "", "later", 8},
-		{"1000", "/close?code=1000", "", []string{"--no-stdin"}, "", "", 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			is := is.New(t)
-			out, says, code := run(c.input, append(c.args, "ws://"+n.addr+c.path)...)
-			is.Equal(out, c.out)
-			is.Equal(code, c.code)
-			is.True(strings.Contains(says, c.says))
-		})
-	}
-	t.Run("a feed and pings", func(t *testing.T) {
+// The command-line tool against real programs.
+func TestTool(t *testing.T) {
+	run := buildTool(t)
+
+	t.Run("node's ws", func(t *testing.T) {
 		is := is.New(t)
-		out, _, code := run("", "--no-stdin", "-c", "ws://"+n.addr+"/feed?n=200")
-		is.Equal(code, 0)
-		is.Equal(strings.Count(out, `"symbol"`), 200)
-		out, says, code := run("", "--no-stdin", "-v", "ws://"+n.addr+"/ping?n=10")
+		n := startNode(t)
+		lines := "one\n" + text(100_000) + "\n\nzwei: ü\n"
+		for _, flag := range []string{"--compress", "--http1"} {
+			out, errs, code := run(t, lines, flag, "-v", "-n", "4", "ws://"+n.addr+"/echo?compress=true&id=tool"+flag)
+			is.Equal(out, lines)
+			is.Equal(code, 0)
+			is.Equal(strings.Contains(errs, "permessage-deflate"), flag == "--compress")
+			is.True(strings.Contains(errs, "closed with 1000"))
+		}
+		out, _, code := run(t, "", "--json", "-c", "--no-stdin", "ws://"+n.addr+"/feed?n=10&id=tool-feed")
 		is.Equal(code, 0)
 		is.Equal(strings.Count(out, "\n"), 10)
-		is.True(strings.Contains(says, "all answered"))
+		_, errs, code := run(t, "", "ws://"+n.addr+"/nowhere?id=tool-nowhere")
+		is.True(code != 0)
+		is.True(strings.HasPrefix(errs, "reqws: "))
 	})
-}
 
-// Through nginx with TLS: trusted by --cacert, with the name of --hostname, and its refusals as they are.
-func TestToolAndNginx(t *testing.T) {
-	is := is.New(t)
-	run := tool(t)
-	ca := newAuthority(t, "Test CA")
-	nginx := startNginx(t, ca, newBackend(t, plain), "ssl", "location /no { return 403 'not you'; }")
-	cert := file(t, "ca.pem", "%s", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
-	url := "wss://" + nginx.addr
-	out, _, code := run("hello\n", "-1", "-s", "echo", "--cacert", cert, "--hostname", "ws.example.com", url+"/x")
-	is.Equal(code, 0)
-	is.Equal(out, "hello\n")
-	_, says, code := run("", "--no-stdin", "--cacert", cert, "--hostname", "ws.example.com", url+"/no")
-	is.Equal(code, 7)
-	is.True(strings.Contains(says, "not you"))
-	_, _, code = run("", "--no-stdin", "--hostname", "ws.example.com", url+"/x")
-	is.Equal(code, 5) // nobody has said that the CA is to be trusted
+	t.Run("nginx with TLS and a client's certificate", func(t *testing.T) {
+		is := is.New(t)
+		ca := newAuthority(t, "Test CA")
+		b := newBackend(t, plain)
+		nginx := startNginx(t, ca, b, "ssl", "ssl_verify_client on;\nssl_client_certificate "+ca.file()+";")
+		cert, key := ca.files("client-7")
+		url := "wss://ws.example.com:" + nginx.port() + "/path"
+		there := []string{"--resolve", "ws.example.com:" + nginx.port() + ":127.0.0.1", "-s", "echo", url}
+		out, _, code := run(t, "hello\n", append([]string{"-1", "--cacert", ca.file(), "--cert", cert, "--key", key}, there...)...)
+		is.Equal(out, "hello\n")
+		is.Equal(code, 0)
+		is.Equal(b.last().Header.Get("X-Client"), "CN=client-7")
+		_, errs, code := run(t, "", append([]string{"--cacert", ca.file()}, there...)...) // no certificate
+		is.Equal(code, 7)
+		is.True(strings.Contains(errs, "400"))
+		_, _, code = run(t, "", there...) // an authority that nobody trusts
+		is.Equal(code, 5)
+		_, errs, code = run(t, "", append([]string{"--http2", "-k", "--cert", cert, "--key", key}, there...)...)
+		is.True(code != 0) // nginx has no extended CONNECT
+		is.True(strings.HasPrefix(errs, "reqws: "))
+	})
+
+	t.Run("tinyproxy with a password", func(t *testing.T) {
+		is := is.New(t)
+		b := newBackend(t, plain)
+		proxy := startTinyproxy(t, b.port(), "BasicAuth someone p.a-s_s0")
+		out, errs, code := run(t, "hello\n", "-1", "-v", "--proxy", "http://someone:p.a-s_s0@"+proxy.addr, b.wsURL())
+		is.Equal(out, "hello\n")
+		is.Equal(code, 0)
+		is.True(!strings.Contains(errs, "p.a-s_s0"))
+		_, _, code = run(t, "", "--proxy", "http://"+proxy.addr, b.wsURL()) // no password
+		is.Equal(code, 6)
+	})
 }

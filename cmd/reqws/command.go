@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"strings"
 
@@ -10,139 +12,154 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// run is the program: it returns the exit code.
-func run(args []string, std stdio) int {
-	var f flags
-	code := exitOK
-	cmd := &cobra.Command{
-		Use:           "reqws [flags] URL",
-		Short:         "Talk to a WebSocket: print what comes, send what is typed",
-		Version:       version(),
-		SilenceErrors: true, SilenceUsage: true,
-		Args:              cobra.MaximumNArgs(1),
+// run runs the command with its arguments, and returns its exit code.
+func run(args []string) int {
+	s := &settings{}
+	root := command(s)
+	root.SetArgs(args)
+	err := root.Execute()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, message(err))
+	}
+	if errors.As(err, new(*usageError)) {
+		fmt.Fprintln(os.Stderr, "Try 'reqws --help'.")
+	}
+	return exitCode(err)
+}
+
+// command is the command line of reqws: one command, and cobra's completion.
+func command(s *settings) *cobra.Command {
+	root := &cobra.Command{
+		Use:               "reqws [flags] URL",
+		Short:             "connect to a WebSocket, print what comes, send what is typed",
+		Args:              func(_ *cobra.Command, args []string) error { return s.takeURL(args) },
+		RunE:              func(cmd *cobra.Command, _ []string) error { return execute(cmd.Context(), s, cmd.Flags()) },
+		Version:           version(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				f.url = args[0]
+	}
+	root.SetContext(context.Background())
+	table := s.table()
+	for _, r := range table {
+		r.bind(root.Flags())
+	}
+	complete(root, table)
+	usage := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd == root {
+			fmt.Fprint(cmd.OutOrStdout(), help(table))
+			return
+		}
+		usage(cmd, args)
+	})
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(cmd.Flags(), err) })
+	return root
+}
+
+// complete says which flags take the name of a file; the others take no file.
+func complete(root *cobra.Command, table []row) {
+	for _, r := range table {
+		if r.isBool() {
+			continue
+		}
+		if strings.Contains(r.arg, "FILE") || r.arg == "PATH" {
+			continue // the shell's own completion of files
+		}
+		_ = root.RegisterFlagCompletionFunc(r.name, cobra.NoFileCompletions) // it fails for unknown flags alone
+	}
+}
+
+// takeURL takes the one argument.
+func (s *settings) takeURL(args []string) error {
+	switch {
+	case len(args) > 1:
+		return usagef("one URL, and not %d: a message is sent with --on-open, or from stdin", len(args))
+	case len(args) == 1 && s.replay != "":
+		return usagef("--replay: it is a server, and connects to no URL")
+	case len(args) == 0 && s.replay == "" && s.base == "":
+		return usagef("a URL is missing, such as wss://example.com/feed")
+	case len(args) == 1:
+		s.url = args[0]
+	}
+	return nil
+}
+
+// flagError says what is wrong with the flags, without what was given to them: it may be a
+// secret.
+func flagError(known *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	var missing *pflag.ValueRequiredError
+	switch {
+	case errors.As(err, &invalid):
+		return usagef("--%s: it takes %s", invalid.GetFlag().Name, kindOf(invalid.GetFlag()))
+	case errors.As(err, &missing):
+		return usagef("--%s: its value is missing", missing.GetFlag().Name)
+	case errors.As(err, &unknown):
+		return unknownFlag(known, unknown.GetSpecifiedName())
+	}
+	return usagef("a flag could not be read; a value that begins with - is written --flag=value")
+}
+
+func kindOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "bool":
+		return "no value, or =true or =false"
+	case "duration":
+		return "a duration, such as 500ms, 10s or 1m"
+	case "wait":
+		return "a duration such as 10s, 0, or -1"
+	}
+	return "a whole number"
+}
+
+// unknownFlag suggests what may have been meant.
+func unknownFlag(known *pflag.FlagSet, name string) error {
+	if len(name) == 1 {
+		return usagef("unknown flag -%s", name)
+	}
+	best, distance := "", max(2, len(name)/3)+1
+	known.VisitAll(func(f *pflag.Flag) {
+		d := edits(name, f.Name)
+		if strings.HasPrefix(f.Name, name) {
+			d = 1
+		}
+		if d < distance {
+			best, distance = f.Name, d
+		}
+	})
+	if best == "" {
+		return usagef("unknown flag: it is not in the list of --help")
+	}
+	return usagef("unknown flag: did you mean --%s?", best)
+}
+
+// edits is how many letters have to be changed, added or taken out to make b of a.
+func edits(a, b string) int {
+	last := make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		diagonal := last[0]
+		last[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, last[j], last[j+1])
 			}
-			f.set = cmd.Flags().Changed
-			return start(&f, std)
-		},
-	}
-	groups := f.register()
-	for _, g := range groups {
-		cmd.Flags().AddFlagSet(g.flags)
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	cmd.SetUsageFunc(func(cmd *cobra.Command) error { printHelp(cmd, groups); return nil })
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd, groups) })
-	completeFlags(cmd)
-	cmd.SetArgs(args)
-	cmd.SetIn(std.in)
-	cmd.SetOut(std.out)
-	cmd.SetErr(std.err)
-	if err := cmd.Execute(); err != nil {
-		code = exitCode(err)
-		if text := message(err); text != "" {
-			fmt.Fprintln(std.err, "reqws: "+text)
-		}
-		if code == exitUsage {
-			fmt.Fprintln(std.err, "reqws: see reqws --help")
+			diagonal, last[j+1] = last[j+1], cost
 		}
 	}
-	return code
+	return last[len(b)]
 }
 
-// usageError is an error of how the program was called.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
-}
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// group is a part of the help.
-type group struct {
-	name  string
-	flags *pflag.FlagSet
-}
-
-const helpHead = `Talk to a WebSocket: print what comes, send what is typed, line by line.
-
-  reqws wss://echo.example.com
-  reqws --bearer @token.txt -p room=go 'wss://example.com/rooms/:room'
-  echo '{"op":"ping"}' | reqws -1 --json wss://example.com/api
-  reqws --aws-sigv4 execute-api:eu-west-1 -v wss://abc.execute-api.eu-west-1.amazonaws.com/prod
-
-Ctrl-D, or Ctrl-C, closes the connection in good order; a second Ctrl-C at once. http and https URLs go the same way, and
-their body is printed. A secret may be given as @FILE or env:NAME, so that it is in no list of processes.
-
-Usage:
-  reqws [flags] URL
-  reqws --replay FILE
-  reqws completion bash|zsh|fish|powershell
-`
-
-const helpTail = `Exit codes:
-   0  all went well                       6  the proxy refused, or could not be reached
-   1  anything else                       7  the server refused (an HTTP status)
-   2  a flag or an argument is wrong      8  the connection was lost, or closed with an error
-   3  the name was not found              9  the server broke the protocol
-   4  no connection: refused, timed out  10  credentials: netrc, AWS, a file, a variable
-   5  TLS: the certificate, a version   130  ended by a second Ctrl-C
-`
-
-func printHelp(cmd *cobra.Command, groups []group) {
-	if cmd.HasParent() { // completion
-		cmd.Print(cmd.Long, "\n\nUsage:\n  ", cmd.UseLine(), "\n")
-		return
-	}
-	cmd.Print(helpHead)
-	for _, g := range groups {
-		cmd.Printf("\n%s:\n%s", g.name, g.flags.FlagUsagesWrapped(110))
-	}
-	cmd.Print("\n", helpTail)
-}
-
-// completeFlags says what the values of flags are.
-func completeFlags(cmd *cobra.Command) {
-	for name, values := range map[string][]string{
-		"header":      {"Authorization:", "Cookie:", "Origin:", "User-Agent:"},
-		"aws-sigv4":   {"execute-api", "iotdevicegateway", "transcribe", "kinesisvideo", "bedrock-agentcore", "neptune-db", "appsync"},
-		"heartbeat":   {"20s", "20s,10s", "0"},
-		"method":      {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"},
-		"proxy":       {"http://", "https://", "socks5://", "socks5h://"},
-		"bearer":      {"@", "env:"},
-		"user":        nil,
-		"subprotocol": nil, "query": nil, "path": nil,
-	} {
-		err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace))
-		if err != nil {
-			panic(err) // no flag of that name
-		}
-	}
-}
-
-// version is that of the module, as it was built.
+// version is that of the module, where the binary was built from one, else the commit.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
+	if !ok {
+		return "unknown"
 	}
-	return strings.TrimPrefix(info.Main.Version, "v")
-}
-
-// message is what is said of an error; nothing where that has been said.
-func message(err error) string {
-	var silent silentError
-	if errors.As(err, &silent) {
-		return ""
-	}
-	return strings.TrimPrefix(err.Error(), "reqws: ")
+	return info.Main.Version + " " + info.GoVersion
 }

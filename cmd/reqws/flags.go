@@ -1,215 +1,179 @@
 package main
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws"
 )
 
-// flags is the command line.
-type flags struct {
-	url string
-	set func(name string) bool // the flag was given
-
-	// Request
-	headers, subprotocols, path, query []string
-	base, method, data, jsonData       string
-	cookies                            bool
-
-	// Credentials
-	user, bearer, netrcFile, secretSubprotocol string
-	netrc                                      bool
-
-	// AWS
-	aws, awsProfile string
-	presign         time.Duration
-	tokenAfter      bool
-
-	// Connection
-	proxy, cacert, cert, key, hostname, unixSocket string
-	proxyHeaders, resolve                          []string
-	noProxy, insecure, http1, http2, compress      bool
-	noRedirect, redirectTrusted                    bool
-	maxRedirects                                   int
-	connectTimeout                                 time.Duration
-	maxMessage                                     int64
-
-	// Retry and life
-	retry, reconnect           int
-	retryDelay                 time.Duration
-	heartbeat                  string
-	writeTimeout, closeTimeout time.Duration
-
-	// Input
-	onOpen         []string
-	binary, silent bool
-	one, noStdin   bool
-	count          int
-	wait           time.Duration
-
-	// Output
-	hex, json, compact, timestamps, verbose, replayFast bool
-	record, replay                                      string
+// table is the one list of all flags, in the order of the help.
+func (s *settings) table() []row {
+	var all []row
+	all = append(all, s.requestFlags()...)
+	all = append(all, s.credentialFlags()...)
+	all = append(all, s.awsFlags()...)
+	all = append(all, s.connectionFlags()...)
+	all = append(all, s.lifeFlags()...)
+	all = append(all, s.inputFlags()...)
+	return append(all, s.outputFlags()...)
 }
 
-// register makes the flags, in the groups of the help.
-func (f *flags) register() []group {
-	return []group{
-		{"Request", f.requestFlags()}, {"Credentials", f.credentialFlags()}, {"AWS", f.awsFlags()},
-		{"Connection", f.connectionFlags()}, {"Retries, and the life of the connection", f.lifeFlags()},
-		{"Input", f.inputFlags()}, {"Output", f.outputFlags()},
+func (s *settings) requestFlags() []row {
+	const g = "Request"
+	return []row{
+		{g, "header", "H", "'Name: value'", "a header of the request; with @FILE those of a file, a line each (repeat)", &s.headers, s.headerOption, ""},
+		{g, "subprotocol", "s", "NAME", "offer a subprotocol, the preferred one first (repeat)", &s.subprotocols, one(func() reqws.Option { return reqws.Subprotocols(s.subprotocols...) }), ""},
+		{g, "path", "p", "NAME=VALUE", "what stands for :NAME in the path of the URL (repeat)", &s.paths, s.pathOption, ""},
+		{g, "curly", "", "", "names in the path are written {NAME}", &s.curly, one(func() reqws.Option { return reqws.PathParamsStyle(pick(s.curly, reqws.Curly, reqws.Colon)) }), ""},
+		{g, "query", "q", "NAME=VALUE", "a parameter, appended to the query (repeat)", &s.queries, s.queryOption, ""},
+		{g, "base", "", "URL", "what a relative URL is joined to", &s.base, one(func() reqws.Option { return reqws.BaseURL(s.base) }), ""},
+		{g, "cookie-jar", "", "", "keep cookies in memory, for redirects and reconnects", &s.cookies, s.cookieOption, ""},
+		{g, "method", "X", "METHOD", "the method of a plain http or https request", &s.method, one(func() reqws.Option { return reqws.Method(s.method) }), ""},
+		{g, "data", "d", "TEXT|@FILE", "the form body of a plain request, which is a POST then", &s.data, s.dataOption, ""},
+		{g, "json-data", "", "JSON|@FILE", "the JSON body of a plain request, which is a POST then", &s.jsonData, s.jsonDataOption, ""},
 	}
 }
 
-func flagSet(fill func(s *pflag.FlagSet)) *pflag.FlagSet {
-	s := pflag.NewFlagSet("", pflag.ContinueOnError)
-	s.SortFlags = false
-	fill(s)
-	return s
-}
-
-func (f *flags) requestFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.StringArrayVarP(&f.headers, "header", "H", nil, "a header, as `'Name: value'`; may be repeated")
-		s.StringArrayVarP(&f.subprotocols, "subprotocol", "s", nil, "offer a subprotocol by `name`; may be repeated")
-		s.StringArrayVarP(&f.path, "path", "p", nil, "a path parameter, `name=value` for :name in the URL")
-		s.StringArrayVarP(&f.query, "query", "q", nil, "a parameter of the query, `name=value`")
-		s.StringVar(&f.base, "base", "", "what a `URL` that is relative is relative to")
-		s.BoolVar(&f.cookies, "cookies", false, "keep cookies over redirects, retries and reconnects")
-		s.StringVarP(&f.method, "method", "X", "", "the `method`, for http and https")
-		s.StringVarP(&f.data, "data", "d", "", "the `body`, or @FILE, for http and https; the method is POST then")
-		s.StringVar(&f.jsonData, "json-data", "", "likewise a `body`, as application/json")
-	})
-}
-
-func (f *flags) credentialFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.StringVarP(&f.user, "user", "u", "", "basic credentials, `USER:PASSWORD`; without a password it is asked for")
-		s.StringVar(&f.bearer, "bearer", "", "a bearer `token`")
-		s.BoolVar(&f.netrc, "netrc", false, "credentials of $NETRC, or ~/.netrc")
-		s.StringVar(&f.netrcFile, "netrc-file", "", "credentials of this netrc `file`")
-		s.StringVar(&f.secretSubprotocol, "secret-subprotocol", "", "offer a subprotocol that is a `credential`")
-	})
-}
-
-func (f *flags) awsFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.StringVar(&f.aws, "aws-sigv4", "", "sign for `SERVICE[:REGION]`, with what the AWS SDK finds: environment, profile, role")
-		s.StringVar(&f.awsProfile, "aws-profile", "", "the `profile` of the AWS configuration")
-		s.DurationVar(&f.presign, "presign", 0, "sign the query in place of headers, valid for this `duration`")
-		s.BoolVar(&f.tokenAfter, "token-after-signing", false, "leave the session token unsigned, as AWS IoT asks")
-	})
-}
-
-func (f *flags) connectionFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.StringVar(&f.proxy, "proxy", "", "an http, https, socks5 or socks5h proxy's `URL`, with credentials")
-		s.StringArrayVar(&f.proxyHeaders, "proxy-header", nil, "a header for the proxy, as `'Name: value'`")
-		s.BoolVar(&f.noProxy, "no-proxy", false, "no proxy, whatever the environment says")
-		s.StringVar(&f.cacert, "cacert", "", "trust the certificates in this PEM `file` alone")
-		s.StringVar(&f.cert, "cert", "", "the client's certificate, a PEM `file`")
-		s.StringVar(&f.key, "key", "", "its key, a PEM `file`; by default in that of --cert")
-		s.BoolVarP(&f.insecure, "insecure", "k", false, "do not check the server's certificate")
-		s.BoolVar(&f.http1, "http1", false, "HTTP/1.1 only")
-		s.BoolVar(&f.http2, "http2", false, "HTTP/2 only (RFC 8441)")
-		s.BoolVar(&f.compress, "compress", false, "offer permessage-deflate")
-		s.StringVar(&f.hostname, "hostname", "", "the `name` for the Host header and TLS, in place of the URL's")
-		s.StringArrayVar(&f.resolve, "resolve", nil, "connect to another address: `HOST:PORT:ADDRESS`, ADDRESS with or without a port")
-		s.StringVar(&f.unixSocket, "unix-socket", "", "connect to this socket, by its `path`")
-		s.DurationVar(&f.connectTimeout, "connect-timeout", 30*time.Second, "the `duration` that an attempt may take; 0 is no limit")
-		s.BoolVar(&f.noRedirect, "no-redirect", false, "follow no redirects")
-		s.IntVar(&f.maxRedirects, "max-redirects", 10, "the most `redirects` that are followed")
-		s.BoolVar(&f.redirectTrusted, "redirect-trusted", false, "keep credentials on redirects to other origins")
-		s.Int64Var(&f.maxMessage, "max-message-size", 16<<20, "the most `bytes` of a message; -1 is no limit")
-	})
-}
-
-func (f *flags) lifeFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.IntVar(&f.retry, "retry", 0, "try again this `number` of times where that may help; -1 is no limit")
-		s.DurationVar(&f.retryDelay, "retry-delay", 0, "the `duration` between tries; by default 1s, 2s, 4s and so on")
-		s.IntVar(&f.reconnect, "reconnect", 0, "open a lost connection again, with this `number` of attempts in a row")
-		s.Lookup("reconnect").NoOptDefVal = "-1"
-		s.StringVar(&f.heartbeat, "heartbeat", "20s,20s", "ping after so much silence, give up after so much more: `INTERVAL[,TIMEOUT]`, 0 for none")
-		s.DurationVar(&f.writeTimeout, "write-timeout", 30*time.Second, "the `duration` for which the server may take nothing")
-		s.DurationVar(&f.closeTimeout, "close-timeout", 5*time.Second, "the `duration` that the end may take")
-	})
-}
-
-func (f *flags) inputFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.StringArrayVar(&f.onOpen, "on-open", nil, "send this `text` on each open; may be repeated")
-		s.BoolVar(&f.binary, "binary", false, "send lines as binary messages; with --hex they are typed as hex")
-		s.BoolVar(&f.noStdin, "no-stdin", false, "send nothing, and run until the server closes")
-		s.DurationVar(&f.wait, "wait", time.Second, "after the end of a piped input, run until nothing has come for this `duration`; -1s: until the server closes")
-		s.BoolVarP(&f.one, "one", "1", false, "end after one message")
-		s.IntVarP(&f.count, "count", "n", 0, "end after this `number` of messages")
-	})
-}
-
-func (f *flags) outputFlags() *pflag.FlagSet {
-	return flagSet(func(s *pflag.FlagSet) {
-		s.BoolVar(&f.hex, "hex", false, "print binary messages as hex")
-		s.BoolVar(&f.json, "json", false, "print JSON indented")
-		s.BoolVarP(&f.compact, "compact", "c", false, "print JSON compact, a message a line")
-		s.BoolVar(&f.timestamps, "timestamps", false, "print when each message came")
-		s.BoolVarP(&f.verbose, "verbose", "v", false, "print the handshake, all frames, and the time of each phase, to stderr; credentials are hidden")
-		s.BoolVar(&f.silent, "silent", false, "no summary at the end")
-		s.StringVar(&f.record, "record", "", "write all messages with their times to this `file`")
-		s.StringVar(&f.replay, "replay", "", "be the server of a recording: serve this `file` on loopback")
-		s.BoolVar(&f.replayFast, "replay-fast", false, "replay without the waits")
-	})
-}
-
-// check looks for flags that do not go together.
-func (f *flags) check() error {
-	switch {
-	case f.replay != "" && f.url != "":
-		return usagef("--replay takes no URL: it is a server, and prints its own")
-	case f.url == "" && f.replay == "" && f.base == "":
-		return usagef("the URL is missing")
-	case f.http1 && f.http2:
-		return usagef("--http1 and --http2 exclude each other")
-	case f.one && f.set("count"):
-		return usagef("-1 and -n exclude each other")
-	case f.set("count") && f.count < 1:
-		return usagef("-n %d: at least 1", f.count)
-	case f.key != "" && f.cert == "":
-		return usagef("--key needs --cert")
-	case f.noProxy && f.proxy != "":
-		return usagef("--proxy and --no-proxy exclude each other")
-	case f.data != "" && f.jsonData != "":
-		return usagef("--data and --json-data exclude each other")
-	case f.aws == "" && (f.presign != 0 || f.tokenAfter || f.awsProfile != ""):
-		return usagef("--presign, --token-after-signing and --aws-profile need --aws-sigv4")
+func (s *settings) credentialFlags() []row {
+	const g = "Credentials"
+	return []row{
+		{g, "user", "u", "USER[:PASSWORD]", "Basic credentials, or @FILE or env:NAME of them; without a password it is asked for", &s.user, s.userOption, ""},
+		{g, "bearer", "", "SECRET", "a bearer token", &s.bearer, s.bearerOption, ""},
+		{g, "netrc", "", "", "credentials from $NETRC, else ~/.netrc", &s.netrc, s.netrcOption, ""},
+		{g, "netrc-file", "", "FILE", "credentials from this netrc file", &s.netrcFile, s.netrcFileOption, ""},
+		{g, "secret-subprotocol", "", "SECRET", "offer a subprotocol that is a credential", &s.secretSubprotocol, s.secretSubprotocolOption, ""},
 	}
-	if f.one {
-		f.count = 1
-	}
-	return nil
 }
 
-// beats is the value of --heartbeat.
-func (f *flags) beats() (interval, timeout time.Duration, err error) {
-	first, second, both := strings.Cut(f.heartbeat, ",")
-	if interval, err = parseDuration(first); err != nil {
-		return 0, 0, usagef("--heartbeat %s: %v", f.heartbeat, err)
+func (s *settings) awsFlags() []row {
+	const g = "AWS"
+	return []row{
+		{g, "aws-sigv4", "", "SERVICE[:REGION]", "sign with AWS Signature Version 4; credentials, and the region if none is given, come from the AWS SDK's default chain", &s.aws, s.awsOption, ""},
+		{g, "presign", "", "DURATION", "sign the query in place of headers, valid for so long", &s.presign, s.needsAWS(), ""},
+		{g, "token-after-signing", "", "", "add the session token behind the signature, as AWS IoT asks", &s.tokenAfter, s.needsAWS(), ""},
+		{g, "aws-profile", "", "NAME", "the profile of the AWS configuration files", &s.awsProfile, s.needsAWS(), ""},
 	}
-	timeout = 20 * time.Second
-	if both {
-		if timeout, err = parseDuration(second); err != nil {
-			return 0, 0, usagef("--heartbeat %s: %v", f.heartbeat, err)
+}
+
+func (s *settings) connectionFlags() []row {
+	const g = "Connection"
+	return []row{
+		{g, "proxy", "", "URL", "an http, https, socks5 or socks5h proxy in place of the environment's; \"\" is none", &s.proxy, one(s.proxyOption), ""},
+		{g, "no-proxy", "", "", "use no proxy, whatever the environment says", &s.noProxy, one(func() reqws.Option { return unless(!s.noProxy, reqws.Proxy(nil)) }), ""},
+		{g, "proxy-header", "", "'Name: value'", "a header for the proxy; with @FILE those of a file (repeat)", &s.proxyHeaders, s.proxyHeaderOption, ""},
+		{g, "cacert", "", "FILE", "trust the certificates in this PEM file alone", &s.cacert, s.tlsOption, ""},
+		{g, "cert", "", "FILE", "a client certificate in PEM, with its key unless --key is given", &s.cert, s.tlsOption, ""},
+		{g, "key", "", "FILE", "the key of --cert, in PEM", &s.key, s.keyOption, ""},
+		{g, "insecure", "k", "", "do not verify the server's certificate", &s.insecure, s.tlsOption, ""},
+		{g, "http1", "", "", "only HTTP/1.1; together with --http2 what is tried second", &s.http1, s.protocolOption, ""},
+		{g, "http2", "", "", "only HTTP/2, with extended CONNECT (RFC 8441)", &s.http2, s.protocolOption, ""},
+		{g, "compress", "", "", "offer permessage-deflate", &s.compress, one(func() reqws.Option {
+			return unless(!s.compress, reqws.Compression(websocket.CompressionContextTakeover))
+		}), ""},
+		{g, "hostname", "", "NAME", "the name for SNI, certificate and Host, in place of the URL's", &s.hostname, one(func() reqws.Option { return reqws.Hostname(s.hostname) }), ""},
+		{g, "resolve", "", "HOST:PORT:ADDRESS", "connect to ADDRESS for HOST:PORT; * is any host (repeat)", &s.resolve, s.resolveOption, ""},
+		{g, "unix-socket", "", "PATH", "connect to this Unix socket", &s.unixSocket, s.unixOption, ""},
+		{g, "connect-timeout", "", "DURATION", "the bound of each attempt to connect; 30s, 0 is none", &s.connectTimeout, one(func() reqws.Option { return reqws.ConnectTimeout(s.connectTimeout) }), ""},
+		{g, "max-redirects", "", "N", "follow at most so many redirects; 10", &s.maxRedirects, one(func() reqws.Option { return reqws.MaxRedirects(s.maxRedirects) }), ""},
+		{g, "no-redirect", "", "", "follow no redirects", &s.noRedirect, one(func() reqws.Option { return reqws.Redirect(!s.noRedirect) }), ""},
+		{g, "redirect-trusted", "", "", "take credentials along to other origins, and from wss to ws", &s.redirectTrusted, one(func() reqws.Option { return reqws.RedirectTrusted(s.redirectTrusted) }), ""},
+		{g, "max-message-size", "", "BYTES", "the largest message that may come; 16 MiB, -1 is no bound", &s.maxMessageSize, one(func() reqws.Option { return reqws.MaxMessageSize(s.maxMessageSize) }), ""},
+	}
+}
+
+func (s *settings) lifeFlags() []row {
+	const g = "Retry and life"
+	return []row{
+		{g, "retry", "", "N", "try up to N times more where that may help, after 1s, 2s, 4s…; 0, -1 is no bound", &s.retry, one(s.retryOption), ""},
+		{g, "retry-delay", "", "DURATION", "wait so long before each retry", &s.retryDelay, s.retryDelayOption, ""},
+		{g, "retry-unsafe", "", "", "with --retry: also methods other than GET and HEAD", &s.retryUnsafe, s.needsRetry(), ""},
+		{g, "reconnect", "", "N", "open another connection for a lost one, with up to N attempts in a row; without N no bound", &s.reconnect, one(func() reqws.Option { return reqws.Reconnect(s.reconnect) }), "-1"},
+		{g, "min-uptime", "", "DURATION", "with --reconnect: after so long the attempts are counted anew; 5s", &s.minUptime, one(func() reqws.Option { return reqws.MinUptime(s.minUptime) }), ""},
+		{g, "heartbeat", "", "INTERVAL[,TIMEOUT]", "ping a silent server, and give it up; 20s,20s; 0 is off", &s.heartbeat, s.heartbeatOption, ""},
+		{g, "heartbeat-text", "", "TEXT", "send this message in place of the ping", &s.heartbeatText, one(s.heartbeatTextOption), ""},
+		{g, "no-auto-pong", "", "", "leave pings unanswered", &s.noAutoPong, one(func() reqws.Option { return reqws.AutoPong(!s.noAutoPong) }), ""},
+		{g, "write-timeout", "", "DURATION", "how long the server may take no bytes at all; 30s, 0 is no bound", &s.writeTimeout, one(func() reqws.Option { return reqws.WriteTimeout(s.writeTimeout) }), ""},
+		{g, "close-timeout", "", "DURATION", "how long to wait for the server's close; 5s", &s.closeTimeout, one(func() reqws.Option { return reqws.CloseTimeout(s.closeTimeout) }), ""},
+	}
+}
+
+func (s *settings) inputFlags() []row {
+	const g = "Input"
+	return []row{
+		{g, "on-open", "", "TEXT", "send a message when the connection opens, each time it does (repeat)", &s.onOpen, nil, ""},
+		{g, "binary", "", "", "send lines as binary messages", &s.binary, nil, ""},
+		{g, "hex", "", "", "print binary messages in hexadecimal; with --binary lines are written so, too", &s.hex, nil, ""},
+		{g, "one", "1", "", "end after one message has come", &s.one, nil, ""},
+		{g, "count", "n", "COUNT", "end after COUNT messages have come", &s.count, nil, ""},
+		{g, "wait", "", "DURATION", "after the end of stdin, close when no message has come for so long; 1s, on a terminal 0; -1 waits for the server to close, and so do -1 and -n for their messages", &s.wait, nil, ""},
+		{g, "no-stdin", "", "", "send nothing, and only print; as with /dev/null for stdin", &s.noStdin, nil, ""},
+	}
+}
+
+func (s *settings) outputFlags() []row {
+	const g = "Output"
+	return []row{
+		{g, "json", "", "", "print JSON messages over several lines", &s.json, nil, ""},
+		{g, "compact", "c", "", "print JSON messages in one line each", &s.compact, nil, ""},
+		{g, "timestamps", "", "", "print the time in front of each message", &s.timestamps, nil, ""},
+		{g, "verbose", "v", "", "print on stderr the handshake without credentials, its time by phase, and all frames", &s.verbose, nil, ""},
+		{g, "silent", "", "", "print no summary at the end, nor what is tried again; errors are printed", &s.silent, nil, ""},
+		{g, "output", "o", "FILE", "print what comes into this file", &s.output, nil, ""},
+		{g, "record", "", "FILE", "write all messages with their times into this file", &s.record, nil, ""},
+		{g, "replay", "", "FILE", "be a server on loopback that says what was recorded, at its times, to each connection", &s.replay, nil, ""},
+		{g, "replay-fast", "", "", "with --replay: at once", &s.replayFast, nil, ""},
+		{g, "listen", "", "ADDRESS", "with --replay: where to listen; 127.0.0.1:0, a free port", &s.listen, nil, ""},
+	}
+}
+
+// one is for options that cannot fail to be made.
+func one(o func() reqws.Option) option {
+	return func() (reqws.Option, error) { return o(), nil }
+}
+
+func pick[T any](yes bool, a, b T) T {
+	if yes {
+		return a
+	}
+	return b
+}
+
+// unless is for switches that are written --flag=false.
+func unless(off bool, o reqws.Option) reqws.Option { return pick(off, reqws.Option{}, o) }
+
+func (s *settings) retryOption() reqws.Option {
+	return reqws.Options(
+		reqws.MaxRetries(s.retry),
+		reqws.Retry(pick(s.retryUnsafe, reqws.Transient, reqws.SafeTransient)),
+	)
+}
+
+func (s *settings) retryDelayOption() (reqws.Option, error) {
+	if !s.given("retry") {
+		return reqws.Option{}, usagef("it goes with --retry")
+	}
+	if s.retryDelay < 0 {
+		return reqws.Option{}, usagef("it is negative")
+	}
+	return reqws.RetryDelay(func(int) time.Duration { return s.retryDelay }), nil
+}
+
+func (s *settings) needsRetry() option {
+	return func() (reqws.Option, error) {
+		if !s.given("retry") {
+			return reqws.Option{}, usagef("it goes with --retry")
 		}
+		return reqws.Option{}, nil
 	}
-	return interval, timeout, nil
 }
 
-// parseDuration also takes a number of seconds.
-func parseDuration(s string) (time.Duration, error) {
-	if n, err := strconv.Atoi(s); err == nil {
-		return time.Duration(n) * time.Second, nil
-	}
-	return time.ParseDuration(s)
+func (s *settings) heartbeatOption() (reqws.Option, error) {
+	interval, timeout, err := durations(s.heartbeat)
+	return reqws.Heartbeat(interval, timeout), err
+}
+
+func (s *settings) heartbeatTextOption() reqws.Option {
+	return reqws.HeartbeatFrame(func() reqws.Frame { return reqws.Text(s.heartbeatText) })
 }

@@ -2,7 +2,8 @@ package main
 
 import (
 	"bytes"
-	"io"
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,96 +11,98 @@ import (
 	"testing"
 	"time"
 
-	"github.com/matryer/is"
-
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// asProgram has the test's own program be reqws: it runs as a process, as users run it.
-const asProgram = "REQWS_TEST_AS_PROGRAM"
+// binary is the tool, built once: it is tested as users have it, as a process.
+var binary string
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		os.Exit(run(os.Args[1:], standard()))
+	dir, err := os.MkdirTemp("", "reqws")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	binary = filepath.Join(dir, "reqws.exe")
+	args := []string{"build", "-o", binary}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, ".")...).CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
 }
 
-// program returns the command, in an environment without the machine's proxies, credentials and terminal.
-func program(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
-	cmd.Env = []string{
-		asProgram + "=1", "HOME=" + t.TempDir(), "TERM=xterm", "PATH=" + os.Getenv("PATH"),
-		"AWS_EC2_METADATA_DISABLED=true",
-	}
-	return cmd
-}
-
-// result is what a run of the program has come to.
+// result is what a run of the tool came to.
 type result struct {
 	out, err string
 	code     int
 }
 
-// runs runs the program with an input, and waits for its end.
-func runs(t *testing.T, input string, args ...string) result {
-	t.Helper()
-	return finish(t, program(t, args...), input)
-}
-
-func finish(t *testing.T, cmd *exec.Cmd, input string) result {
-	t.Helper()
-	var out, err bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &err
-	is := is.New(t)
-	failed := cmd.Run()
-	if _, exited := failed.(*exec.ExitError); !exited { //nolint:errorlint // what exec returns
-		is.NoErr(failed)
+// environment has nothing of this machine's that the tool looks at.
+func environment(more ...string) []string {
+	env := []string{
+		"HOME=" + os.DevNull, "PATH=" + os.Getenv("PATH"), "TERM=xterm",
+		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secretsecret", "AWS_SESSION_TOKEN=sessiontoken",
+		"AWS_EC2_METADATA_DISABLED=true",
+		"GORACE=atexit_sleep_ms=0", // the detector waits a second otherwise
 	}
-	return result{out.String(), err.String(), cmd.ProcessState.ExitCode()}
+	if root := os.Getenv("SYSTEMROOT"); root != "" {
+		env = append(env, "SYSTEMROOT="+root)
+	}
+	return append(env, more...)
 }
 
-// file makes a file.
-func file(t *testing.T, name, content string) string {
+// call is a run of the tool.
+type call struct {
+	args  []string
+	stdin string
+	env   []string
+}
+
+// tool runs the tool to its end, which a bound of time makes sure of.
+func tool(t *testing.T, c call) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, c.args...)
+	cmd.Env = environment(c.env...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if c.stdin != "" {
+		cmd.Stdin = strings.NewReader(c.stdin)
+	}
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("reqws %v does not end\n%s\n%s", c.args, out.String(), errs.String())
+	}
+	if err != nil && cmd.ProcessState.ExitCode() < 0 {
+		t.Fatal(err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// greet is a server that accepts, says hello, and closes.
+func greet() *reqwstest.ConnScript {
+	return reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hello"),
+		reqwstest.SendClose(1000, "bye"), reqwstest.ExpectClose(1000, ""))
+}
+
+// echo is a server that sends everything back.
+func echo() *reqwstest.ConnScript {
+	return reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose())
+}
+
+// write writes a file into the test's directory, and returns its path.
+func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
-	is.New(t).NoErr(os.WriteFile(path, []byte(content), 0o600))
-	return path
-}
-
-// echo is a script that answers whatever comes.
-func echo() *reqwstest.ConnScript {
-	return reqwstest.Script(reqwstest.Accept(), reqwstest.EchoUntilClose()).Repeat()
-}
-
-// awaits reads until text has come, or too much time has gone.
-func awaits(t *testing.T, r io.Reader, text string) string {
-	t.Helper()
-	var got strings.Builder
-	found := make(chan bool, 1)
-	go func() {
-		p := make([]byte, 4096)
-		for {
-			n, err := r.Read(p)
-			got.Write(p[:n])
-			if strings.Contains(got.String(), text) {
-				found <- true
-				return
-			}
-			if err != nil {
-				found <- false
-				return
-			}
-		}
-	}()
-	select {
-	case ok := <-found:
-		if !ok {
-			t.Fatalf("%q has not come: %q", text, got.String())
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%q does not come", text)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	return got.String()
+	return path
 }

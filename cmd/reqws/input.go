@@ -2,10 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -14,81 +15,118 @@ import (
 	"github.com/reqws/reqws"
 )
 
-// lines yields what is to be sent, line by line, until the input ends, with io.EOF.
-type lines interface {
-	next() (string, error)
-	close()
+// input is where lines come from: a terminal with its line being edited, or anything else.
+type input struct {
+	lines chan string   // closed at the end
+	ctrlC chan struct{} // of an edited line, where it is no signal
+	err   error         // why a file or pipe ended early; to be read when lines is closed
+
+	restore func()
 }
 
-// input returns the lines of stdin: with a line editor if both ends are a terminal.
-func (s *screen) input() (lines, error) {
-	if !s.std.typed || !s.std.shown {
-		return &piped{bufio.NewReaderSize(s.std.in, 64<<10)}, nil
+// promptText is in front of the line that is typed.
+const promptText = "> "
+
+// startInput begins to read lines. A terminal is only edited where what comes is printed on it,
+// too.
+func startInput(p *printer) (*input, error) {
+	in := &input{lines: make(chan string, 64), ctrlC: make(chan struct{}), restore: func() {}}
+	if !isTerminal(os.Stdin) || !p.outOn {
+		go in.readLines(os.Stdin)
+		return in, nil
 	}
-	fd := int(s.std.in.Fd())
-	before, err := term.MakeRaw(fd)
+	old, err := term.MakeRaw(int(os.Stdin.Fd()))
 	if err != nil {
 		return nil, err
 	}
-	t := term.NewTerminal(struct {
-		io.Reader
-		io.Writer
-	}{s.std.in, s.std.out}, s.paint(cyan, ">")+" ")
-	if width, height, err := term.GetSize(fd); err == nil && width > 0 {
-		_ = t.SetSize(width, height)
-	}
-	s.types(t)
-	return &typed{s, t, fd, before}, nil
-}
-
-// piped is input without a line editor. A line is as long as it is.
-type piped struct{ r *bufio.Reader }
-
-func (p *piped) next() (string, error) {
-	line, err := p.r.ReadString('\n')
-	if line == "" && err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r"), nil
-}
-
-func (p *piped) close() {}
-
-// typed is input on a terminal. Ctrl-C ends it as Ctrl-D does.
-type typed struct {
-	s      *screen
-	t      *term.Terminal
-	fd     int
-	before *term.State
-}
-
-func (t *typed) next() (string, error) {
-	line, err := t.t.ReadLine()
-	if errors.Is(err, term.ErrPasteIndicator) {
-		err = nil
-	}
-	return line, err
-}
-
-func (t *typed) close() {
-	t.s.types(nil)
-	_ = term.Restore(t.fd, t.before)
-	fmt.Fprint(t.s.std.out, "\r\x1b[K") // the prompt
-}
-
-// frame is a line as it is sent.
-func (f *flags) frame(line string) (reqws.Frame, error) {
-	switch {
-	case f.binary && f.hex:
-		data, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
-		if err != nil {
-			return reqws.Frame{}, fmt.Errorf("%q is not hex", line)
+	keys := &keyboard{screen: os.Stdout}
+	t := term.NewTerminal(keys, promptText)
+	unwatch := watchSize(t)
+	p.prompt.Store(t)
+	in.restore = func() { // called under no other lock, by one goroutine after the other
+		if p.prompt.Swap(nil) != nil {
+			unwatch()
+			_, _ = os.Stdout.WriteString("\r\x1b[K") // the prompt
+			_ = term.Restore(int(os.Stdin.Fd()), old)
 		}
-		return reqws.Binary(data), nil
-	case f.binary:
-		return reqws.Binary(line), nil
-	case !utf8.ValidString(line):
-		return reqws.Frame{}, errors.New("a line that is not UTF-8 is no text: send it with --binary")
 	}
-	return reqws.Text(line), nil
+	go in.edit(t, keys)
+	return in, nil
+}
+
+// readLines reads a file or pipe.
+func (in *input) readLines(from io.Reader) {
+	defer close(in.lines)
+	r := bufio.NewReader(from)
+	for {
+		line, err := r.ReadString('\n')
+		if line != "" {
+			in.lines <- strings.TrimSuffix(strings.TrimSuffix(line, "\n"), "\r")
+		}
+		if err != nil {
+			if err != io.EOF {
+				in.err = err
+			}
+			return
+		}
+	}
+}
+
+// edit reads what is typed. Ctrl-C is no signal while a line is edited, but a key.
+func (in *input) edit(t *term.Terminal, keys *keyboard) {
+	for {
+		line, err := t.ReadLine()
+		if err == nil {
+			in.lines <- line
+			continue
+		}
+		in.restore()
+		if keys.ctrlC {
+			close(in.ctrlC)
+			return
+		}
+		close(in.lines)
+		return
+	}
+}
+
+// keyboard is a terminal to read from and write to, which notes Ctrl-C.
+type keyboard struct {
+	screen *os.File
+	ctrlC  bool
+}
+
+func (k *keyboard) Read(b []byte) (int, error) {
+	n, err := os.Stdin.Read(b)
+	k.ctrlC = k.ctrlC || bytes.IndexByte(b[:n], 3) >= 0
+	return n, err
+}
+
+func (k *keyboard) Write(b []byte) (int, error) { return k.screen.Write(b) }
+
+// nothingToRead tells a stdin of which nothing can come: none at all, or /dev/null.
+func nothingToRead() bool {
+	stdin, err := os.Stdin.Stat()
+	if err != nil {
+		return true
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && os.SameFile(stdin, null)
+}
+
+// frame makes a message of a line.
+func (s *settings) frame(line string) (reqws.Frame, error) {
+	switch {
+	case !s.binary && !utf8.ValidString(line):
+		return reqws.Frame{}, errors.New("the line is not UTF-8: --binary sends any bytes")
+	case !s.binary:
+		return reqws.Text(line), nil
+	case !s.hex:
+		return reqws.Binary(line), nil
+	}
+	data, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
+	if err != nil {
+		return reqws.Frame{}, errors.New("the line is not hexadecimal")
+	}
+	return reqws.Binary(data), nil
 }

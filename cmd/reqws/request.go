@@ -1,218 +1,172 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
+	"bytes"
+	"errors"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/coder/websocket"
 
 	"github.com/reqws/reqws"
 )
 
-// request is the command line as options of a request.
-func (f *flags) request(std stdio) ([]reqws.Option, error) {
-	var all []reqws.Option
-	for _, part := range []func() ([]reqws.Option, error){
-		f.requestOptions,
-		func() ([]reqws.Option, error) { return f.credentialOptions(std) },
-		f.awsOptions, f.proxyOptions, f.tlsOptions, f.connectionOptions, f.lifeOptions,
-	} {
-		options, err := part()
+// headerOption is --header. A name that is given twice is sent twice.
+func (s *settings) headerOption() (reqws.Option, error) {
+	h, err := headers(s.headers)
+	return reqws.Headers(h), err
+}
+
+func (s *settings) proxyHeaderOption() (reqws.Option, error) {
+	h, err := headers(s.proxyHeaders)
+	return reqws.ProxyHeader(h), err
+}
+
+func headers(given []string) (http.Header, error) {
+	lines, err := headerLines(given)
+	if err != nil {
+		return nil, err
+	}
+	all := http.Header{}
+	for _, line := range lines {
+		name, value, err := pair(line, ":", "'Name: value'")
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, options...)
+		if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }) {
+			return nil, errors.New("what stands before the colon is no name of a header")
+		}
+		name = knownSpelling(all, name)
+		all[name] = append(all[name], strings.TrimSpace(value))
 	}
 	return all, nil
 }
 
-func (f *flags) requestOptions() ([]reqws.Option, error) {
-	options := []reqws.Option{reqws.URL(f.url), reqws.Subprotocols(f.subprotocols...)}
-	header, err := headers("header", f.headers)
-	if err != nil {
-		return nil, err
-	}
-	options = append(options, reqws.Headers(header))
-	for _, q := range f.query {
-		name, value, found := strings.Cut(q, "=")
-		if !found || name == "" {
-			return nil, usagef("--query %s: it is name=value", q)
+// knownSpelling returns the name as it was written first.
+func knownSpelling(h http.Header, name string) string {
+	for known := range h {
+		if strings.EqualFold(known, name) {
+			return known
 		}
-		options = append(options, reqws.Param(name, value))
 	}
-	params := map[string]any{}
-	for _, p := range f.path {
-		name, value, found := strings.Cut(p, "=")
-		if !found || name == "" {
-			return nil, usagef("--path %s: it is name=value", p)
-		}
-		params[name] = value
-	}
-	if len(params) > 0 {
-		options = append(options, reqws.PathParams(params))
-	}
-	if f.base != "" {
-		options = append(options, reqws.BaseURL(f.base))
-	}
-	if f.cookies {
-		jar, err := cookiejar.New(nil)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, reqws.CookieJar(jar))
-	}
-	return f.bodyOptions(options)
+	return name
 }
 
-func (f *flags) bodyOptions(options []reqws.Option) ([]reqws.Option, error) {
-	method := f.method
-	for _, b := range []struct{ flag, value, contentType string }{
-		{"data", f.data, "application/x-www-form-urlencoded"}, {"json-data", f.jsonData, "application/json"},
-	} {
-		if b.value == "" {
+// headerLines reads the files among what was given: a header a line, empty ones apart.
+func headerLines(given []string) ([]string, error) {
+	var lines []string
+	for _, one := range given {
+		path, isFile := strings.CutPrefix(one, "@")
+		if !isFile {
+			lines = append(lines, one)
 			continue
 		}
-		body := []byte(b.value)
-		if file, isFile := strings.CutPrefix(b.value, "@"); isFile {
-			var err error
-			if body, err = os.ReadFile(file); err != nil {
-				return nil, usagef("--%s: %w", b.flag, err)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fileError(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" {
+				lines = append(lines, line)
 			}
 		}
-		if method == "" {
-			method = http.MethodPost
-		}
-		options = append(options, reqws.Body(b.contentType, body))
 	}
-	if method != "" {
-		options = append(options, reqws.Method(method))
-	}
-	return options, nil
+	return lines, nil
 }
 
-// headers reads lines of the form Name: value.
-func headers(flag string, lines []string) (http.Header, error) {
-	h := http.Header{}
-	for _, line := range lines {
-		name, value, found := strings.Cut(line, ":")
-		if !found || strings.TrimSpace(name) == "" {
-			return nil, usagef("--%s: a line without a colon: it is 'Name: value'", flag)
-		}
-		h.Add(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
-	return h, nil
-}
-
-func (f *flags) proxyOptions() ([]reqws.Option, error) {
-	var options []reqws.Option
-	if f.proxy != "" {
-		options = append(options, reqws.ProxyURL(f.proxy))
-	}
-	if f.noProxy {
-		options = append(options, reqws.Proxy(func(*http.Request) (*url.URL, error) { return nil, nil }))
-	}
-	if len(f.proxyHeaders) > 0 {
-		h, err := headers("proxy-header", f.proxyHeaders)
+func (s *settings) pathOption() (reqws.Option, error) {
+	all := map[string]any{}
+	for _, p := range s.paths {
+		name, value, err := pair(p, "=", "NAME=VALUE")
 		if err != nil {
-			return nil, err
+			return reqws.Option{}, err
 		}
-		options = append(options, reqws.ProxyHeader(h))
+		all[name] = value
 	}
-	return options, nil
+	return reqws.PathParams(all), nil
 }
 
-func (f *flags) tlsOptions() ([]reqws.Option, error) {
-	if f.cacert == "" && f.cert == "" && !f.insecure {
-		return nil, nil
-	}
-	cfg := &tls.Config{InsecureSkipVerify: f.insecure} //nolint:gosec // as the user asks
-	if f.cacert != "" {
-		pem, err := os.ReadFile(f.cacert)
+func (s *settings) queryOption() (reqws.Option, error) {
+	var all []reqws.Option
+	for _, q := range s.queries {
+		name, value, err := pair(q, "=", "NAME=VALUE")
 		if err != nil {
-			return nil, usagef("--cacert: %w", err)
+			return reqws.Option{}, err
 		}
-		cfg.RootCAs = x509.NewCertPool()
-		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--cacert %s: there is no certificate in it", f.cacert)
+		all = append(all, reqws.Param(name, value))
+	}
+	return reqws.Options(all...), nil
+}
+
+func (s *settings) cookieOption() (reqws.Option, error) {
+	if !s.cookies {
+		return reqws.Option{}, nil
+	}
+	jar, err := cookiejar.New(nil)
+	return reqws.CookieJar(jar), err
+}
+
+func (s *settings) dataOption() (reqws.Option, error) {
+	if s.given("json-data") {
+		return reqws.Option{}, errors.New("it does not go with --json-data")
+	}
+	return s.body("application/x-www-form-urlencoded", s.data)
+}
+
+func (s *settings) jsonDataOption() (reqws.Option, error) {
+	return s.body("application/json", s.jsonData)
+}
+
+// body is that of a plain request, which it makes a POST unless --method says otherwise.
+func (s *settings) body(contentType, data string) (reqws.Option, error) {
+	body := []byte(data)
+	if path, isFile := strings.CutPrefix(data, "@"); isFile {
+		var err error
+		if body, err = os.ReadFile(path); err != nil {
+			return reqws.Option{}, fileError(err)
 		}
 	}
-	if f.cert != "" {
-		key := f.key
-		if key == "" {
-			key = f.cert
+	o := reqws.Body(contentType, bytes.Clone(body))
+	if !s.given("method") {
+		o = reqws.Options(o, reqws.Method(http.MethodPost))
+	}
+	return o, nil
+}
+
+// plain tells from the URL whether it is no WebSocket.
+func (s *settings) plain() bool {
+	u := s.url
+	if !strings.Contains(u, "://") && s.base != "" {
+		u = s.base
+	}
+	scheme, _, _ := strings.Cut(u, ":")
+	return strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https")
+}
+
+// checkURL says early what is wrong with the URL, without what may be a secret in it.
+func (s *settings) checkURL() error {
+	for _, u := range []string{s.url, s.base} {
+		if u == "" || u == s.url && s.base != "" {
+			continue
 		}
-		c, err := tls.LoadX509KeyPair(f.cert, key)
+		parsed, err := url.Parse(u)
 		if err != nil {
-			return nil, usagef("--cert: %w", err)
+			continue // the library says why
 		}
-		cfg.Certificates = []tls.Certificate{c}
-	}
-	return []reqws.Option{reqws.TLSConfig(cfg)}, nil
-}
-
-func (f *flags) connectionOptions() ([]reqws.Option, error) {
-	options := []reqws.Option{
-		reqws.ConnectTimeout(f.connectTimeout), reqws.MaxRedirects(f.maxRedirects), reqws.Redirect(!f.noRedirect),
-		reqws.RedirectTrusted(f.redirectTrusted), reqws.MaxMessageSize(f.maxMessage),
-	}
-	switch {
-	case f.http1:
-		options = append(options, reqws.Protocols(reqws.HTTP1))
-	case f.http2:
-		options = append(options, reqws.Protocols(reqws.HTTP2))
-	}
-	if f.compress {
-		options = append(options, reqws.Compression(websocket.CompressionContextTakeover))
-	}
-	if f.hostname != "" {
-		options = append(options, reqws.Hostname(f.hostname))
-	}
-	dial, err := f.dialer()
-	if dial != nil {
-		options = append(options, reqws.DialContext(dial))
-	}
-	return options, err
-}
-
-func (f *flags) lifeOptions() ([]reqws.Option, error) {
-	interval, timeout, err := f.beats()
-	if err != nil {
-		return nil, err
-	}
-	options := []reqws.Option{
-		reqws.Heartbeat(interval, timeout), reqws.WriteTimeout(f.writeTimeout), reqws.CloseTimeout(f.closeTimeout),
-		reqws.Reconnect(f.reconnect),
-	}
-	if f.retry == 0 {
-		options = append(options, reqws.Retry(reqws.Never))
-	} else {
-		options = append(options, reqws.MaxRetries(f.retry))
-	}
-	if f.set("retry-delay") {
-		d := f.retryDelay
-		if d < 0 {
-			return nil, usagef("--retry-delay %v is negative", d)
+		switch strings.ToLower(parsed.Scheme) {
+		case "ws", "wss", "http", "https":
+		default:
+			return usagef("the URL has to begin with ws://, wss://, http:// or https://")
 		}
-		options = append(options, reqws.RetryDelay(func(int) time.Duration { return d }))
 	}
-	return options, nil
-}
-
-// isWebSocket reports whether the URL is one.
-func (f *flags) isWebSocket() bool {
-	u := f.url
-	if f.base != "" && !strings.Contains(u, "://") {
-		u = f.base
+	if s.plain() {
+		return nil
 	}
-	scheme, _, _ := strings.Cut(u, "://")
-	return !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https")
+	for _, name := range []string{"method", "data", "json-data"} {
+		if s.given(name) {
+			return usagef("--%s: it is for http and https URLs", name)
+		}
+	}
+	return nil
 }
-
-var errNoTerminal = fmt.Errorf("a password is needed, and there is no terminal to ask for it")

@@ -1,303 +1,306 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
+	"net/http"
 	"os"
-	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/coder/websocket"
+	"github.com/spf13/pflag"
 
 	"github.com/reqws/reqws"
 )
 
-// start does what the command line asks for.
-func start(f *flags, std stdio) error {
-	if err := f.check(); err != nil {
-		return err
-	}
-	if f.replay != "" {
-		return replay(f, std)
-	}
-	options, err := f.request(std)
-	if err != nil {
-		return err
-	}
-	s := &session{f: f, screen: newScreen(f, std), began: time.Now(), heard: make(chan struct{}, 1)}
-	if f.record != "" {
-		if s.recorder, err = newRecorder(f.record, f.url); err != nil {
-			return usage(err)
-		}
-		defer s.recorder.close()
-	}
-	if !f.isWebSocket() {
-		return s.plain(options)
-	}
-	return s.run(options)
-}
-
-// session is one run of the program against a WebSocket.
+// session is one run of the command: a stream, what is printed of it and sent over it.
 type session struct {
-	f        *flags
-	screen   *screen
-	recorder *recorder // nil: none
-	began    time.Time
+	set   *settings
+	print *printer
+	rec   *recorder
+	stats stats
 
-	heard chan struct{} // has an element when something has come
+	toCome  int          // messages until the end; 0 is no end
+	heard   atomic.Int64 // when the last message came, in nanoseconds
+	reached atomic.Bool  // the steps were passed: what failed is not the URL
 
-	mu      sync.Mutex // guards what follows
-	resp    *reqws.Response
-	opened  time.Time
-	counts  counts
-	enough  bool // as many messages as were asked for
-	outGone bool // stdout takes nothing any more
+	shown sync.Once // the head of a plain answer, before its body
+
+	mu     sync.Mutex
+	ownErr error // why this side ended it, where that is a failure
 }
 
-// counts is what the summary counts.
-type counts struct {
-	in, out           int // messages
-	bytesIn, bytesOut int
-	opens             int
-}
-
-// run connects, and returns when it is over.
-func (s *session) run(options []reqws.Option) error {
-	ctx, end := context.WithCancelCause(context.Background())
-	defer end(nil)
-	stopSignals := s.signals(end)
-	defer stopSignals()
-	options = append(options,
-		reqws.Into(s.handle), reqws.OnOpen(s.onOpen), reqws.Trace(s.trace()), reqws.Logger(s.logger()))
-	if s.f.verbose {
-		options = append(options, reqws.LogFrames(slog.LevelDebug), reqws.RedirectLogLevel(slog.LevelInfo))
+// execute does what the command line says.
+func execute(ctx context.Context, s *settings, flags *pflag.FlagSet) error {
+	s.given = func(name string) bool { return flags.Changed(name) }
+	if s.replay != "" {
+		return replay(ctx, s)
 	}
-	resp, err := reqws.New(options...).Do(ctx)
-	if err != nil {
-		s.explain(err)
-		if s.interrupted(ctx) {
-			return silentError{exitInterrupted}
+	for _, name := range []string{"replay-fast", "listen"} {
+		if s.given(name) {
+			return usagef("--%s: it goes with --replay", name)
 		}
+	}
+	if err := s.checkURL(); err != nil {
 		return err
 	}
-	s.set(resp)
-	if !s.f.noStdin {
-		in, err := s.screen.input()
-		if err != nil {
-			return err
-		}
-		defer in.close()
-		go s.send(ctx, in)
+	if s.one {
+		s.count = 1
 	}
-	err = resp.Wait()
-	return s.ended(ctx, err)
-}
-
-// set keeps the handle of the stream.
-func (s *session) set(resp *reqws.Response) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resp = resp
-}
-
-func (s *session) response() *reqws.Response {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.resp
-}
-
-var errInterrupted = errors.New("interrupted")
-
-// signals has the first signal close the connection in good order, and the second one at once. A stdout that is
-// closed is no reason to die: the server is told goodbye first.
-func (s *session) signals(end context.CancelCauseFunc) (stop func()) {
-	ch := make(chan os.Signal, 2)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
-	pipes := make(chan os.Signal, 1)
-	signal.Notify(pipes, syscall.SIGPIPE)
-	done := make(chan struct{})
-	go func() {
-		for first := true; ; first = false {
-			select {
-			case <-done:
-				return
-			case <-ch:
-			}
-			if resp := s.response(); first && resp != nil {
-				go func() { _ = resp.Close(websocket.StatusNormalClosure, "") }()
-			} else {
-				end(errInterrupted)
-			}
+	if s.given("count") && s.count < 1 {
+		return usagef("--count: it takes a number above 0")
+	}
+	for _, text := range s.onOpen {
+		if !utf8.ValidString(text) {
+			return usagef("--on-open: the text is not UTF-8")
 		}
-	}()
-	return func() { signal.Stop(ch); signal.Stop(pipes); close(done) }
+	}
+	opts, err := s.options(s.table())
+	if err != nil {
+		return err
+	}
+	return s.session(ctx, opts)
 }
 
-func (s *session) interrupted(ctx context.Context) bool {
-	return errors.Is(context.Cause(ctx), errInterrupted)
+// session opens the files, and runs a session with them.
+func (s *settings) session(ctx context.Context, opts reqws.Option) (err error) {
+	out := os.Stdout
+	if s.output != "" {
+		if out, err = os.Create(s.output); err != nil {
+			return &otherError{prefixed("--output: ", fileError(err))}
+		}
+		defer out.Close()
+	}
+	rec, err := newRecorder(s.record)
+	if err != nil {
+		return err
+	}
+	it := &session{set: s, print: newPrinter(s, out), rec: rec, toCome: s.count}
+	err = it.run(ctx, opts)
+	if closing := rec.close(); err == nil && closing != nil {
+		err = closing
+	}
+	return err
 }
 
-// onOpen sends what is to be sent on each open.
-func (s *session) onOpen(*reqws.Response) reqws.Directive {
-	frames := make([]reqws.Frame, len(s.f.onOpen))
-	for i, text := range s.f.onOpen {
-		frames[i] = reqws.Text(text)
-		s.sent(frames[i])
+// run connects, and ends when the stream does.
+func (s *session) run(ctx context.Context, opts reqws.Option) error {
+	life, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	brake := newBrake(func() { end(errInterrupted) })
+	defer brake.release()
+	resp, err := reqws.New(reqws.URL(s.set.url), opts).Do(life, s.own())
+	if err != nil {
+		return s.failed(life, err)
+	}
+	if s.set.plain() {
+		return s.plainAnswer(resp, brake)
+	}
+	if !s.stats.wasOpened() {
+		s.showHandshake(resp)
+		return resp.Wait()
+	}
+	err = s.talk(resp, brake)
+	s.summary()
+	return err
+}
+
+// own is what the session itself asks of the library.
+func (s *session) own() reqws.Option {
+	return reqws.Options(
+		reqws.HTTPErrors(reqws.ReturnErrors),
+		reqws.Into(s.handle),
+		reqws.OnOpen(s.opened),
+		reqws.Use(s.pass),
+		s.watch(),
+	)
+}
+
+// failed says what an error of connecting is: the steps before the connection know no kinds.
+func (s *session) failed(life context.Context, err error) error {
+	switch {
+	case errors.Is(context.Cause(life), errInterrupted):
+		return errInterrupted
+	case s.set.creds.failed != nil:
+		return &credentialsError{err}
+	case !s.reached.Load():
+		return usagef("%s", message(err)[len("reqws: "):])
+	}
+	return err
+}
+
+// opened sends what is to be sent first, on each connection.
+func (s *session) opened(*reqws.Response) reqws.Directive {
+	frames := make([]reqws.Frame, 0, len(s.set.onOpen))
+	for _, text := range s.set.onOpen {
+		f := reqws.Text(text)
+		s.rec.frame(outgoing, f)
+		frames = append(frames, f)
 	}
 	return reqws.Cont(frames...)
 }
 
-// handle prints what comes, and ends when that is enough.
-func (s *session) handle(in reqws.Event, _ *reqws.Response) reqws.Directive {
+// handle prints what came, in one write.
+func (s *session) handle(in reqws.Event, resp *reqws.Response) reqws.Directive {
+	if in.Err != nil {
+		return reqws.Cont()
+	}
+	if s.set.plain() {
+		s.shown.Do(func() { s.showHandshake(resp) })
+	}
 	now := time.Now()
+	var b bytes.Buffer
+	enough := false
 	for _, f := range in.Frames {
-		s.recorder.frame("in", f, now)
-		if f.Kind != reqws.KindText && f.Kind != reqws.KindBinary {
+		s.rec.frame(incoming, f)
+		if f.Kind != reqws.KindText && f.Kind != reqws.KindBinary && f.Kind != reqws.KindChunk {
 			continue
 		}
-		err := s.screen.message(f, now)
-		select {
-		case s.heard <- struct{}{}:
-		default:
+		s.print.frame(&b, f, now)
+		if f.Kind == reqws.KindChunk {
+			continue
 		}
-		s.mu.Lock()
-		s.counts.in++
-		s.counts.bytesIn += len(f.Data)
-		s.enough = s.f.count > 0 && s.counts.in >= s.f.count
-		s.outGone = err != nil
-		over := s.enough || s.outGone
-		s.mu.Unlock()
-		if over {
+		if s.toCome--; s.toCome == 0 {
+			enough = true
+			break
+		}
+	}
+	if b.Len() > 0 {
+		s.heard.Store(now.UnixNano())
+		if err := s.print.write(b.Bytes()); err != nil {
+			s.fail(writeError(err))
 			return reqws.Halt()
 		}
+	}
+	if enough {
+		return reqws.Halt()
 	}
 	return reqws.Cont()
 }
 
-// sent counts and records a message that is sent.
-func (s *session) sent(f reqws.Frame) {
-	s.recorder.frame("out", f, time.Now())
+// fail notes why this side ends the stream; the first reason stands.
+func (s *session) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.out++
-	s.counts.bytesOut += len(f.Data)
-}
-
-// send sends the lines of the input, and closes the connection after the last.
-func (s *session) send(ctx context.Context, in lines) {
-	resp := s.response()
-	for {
-		line, err := in.next()
-		if err != nil {
-			s.inputEnded(resp)
-			return
-		}
-		f, err := s.f.frame(line)
-		if err != nil {
-			s.screen.say(red, "reqws: %v", err)
-			continue
-		}
-		s.sent(f)
-		if err := resp.Send(ctx, f); err != nil {
-			return // Wait says why
-		}
+	if s.ownErr == nil {
+		s.ownErr = err
 	}
 }
 
-// inputEnded closes the connection: at once where somebody has typed Ctrl-D, else when the answers have come.
-func (s *session) inputEnded(resp *reqws.Response) {
-	if !s.screen.std.typed && !s.await(resp) {
-		return
-	}
-	_ = resp.Close(websocket.StatusNormalClosure, "")
-}
-
-// await waits until nothing has come for a while. It reports false where the connection is to be left as it is.
-func (s *session) await(resp *reqws.Response) bool {
-	if s.f.wait < 0 || s.f.count > 0 {
-		return false
-	}
-	for {
-		select {
-		case <-s.heard:
-		case <-time.After(s.f.wait):
-			return true
-		case <-resp.Done():
-			return false
-		}
-	}
-}
-
-// ended sums up, and says what the end is worth.
-func (s *session) ended(ctx context.Context, err error) error {
-	s.screen.types(nil)
+func (s *session) failure() error {
 	s.mu.Lock()
-	fine := s.enough || s.outGone
-	s.mu.Unlock()
-	s.summary(err)
-	switch {
-	case s.interrupted(ctx):
-		return silentError{exitInterrupted}
-	case err == nil || fine:
+	defer s.mu.Unlock()
+	return s.ownErr
+}
+
+// talk sends what is typed until one side has enough.
+func (s *session) talk(resp *reqws.Response, brake *brake) error {
+	brake.open()
+	ended := make(chan struct{}) // this side's input, or its patience
+	restore, err := s.startSending(resp, brake, ended)
+	if err != nil {
+		_ = resp.CloseNow()
+		return &otherError{err}
+	}
+	defer restore()
+	select {
+	case <-resp.Done():
+	case <-ended:
+		brake.closing()
+		s.bye(resp, brake, websocket.StatusNormalClosure)
+	case code := <-brake.asked:
+		s.bye(resp, brake, code)
+		select {
+		case <-resp.Done():
+		case <-brake.now:
+		case <-time.After(printPatience):
+			return nil // nobody reads what is being printed, and the user wants to leave
+		}
+	}
+	select {
+	case <-resp.Done(): // what is being printed was printed
+	case <-brake.now:
+	}
+	if brake.pulled() {
+		return errInterrupted
+	}
+	err = resp.Wait()
+	if own := s.failure(); own != nil {
+		return quiet(own)
+	}
+	return err
+}
+
+// bye closes in good order, as long as nobody asks to end at once. It does not wait for the handler,
+// which may be printing.
+func (s *session) bye(resp *reqws.Response, brake *brake, code websocket.StatusCode) {
+	closed := make(chan error, 1)
+	go func() { closed <- resp.Close(code, "") }()
+	select {
+	case err := <-closed:
+		if err != nil && !s.set.silent {
+			s.print.note("%v", err)
+		}
+	case <-resp.Done():
+	case <-brake.now:
+	}
+	_ = resp.CloseNow()
+}
+
+// printPatience is how long Ctrl-C waits for what is being printed, once the connection is closed.
+const printPatience = time.Second
+
+// plainAnswer prints the body of a plain answer.
+func (s *session) plainAnswer(resp *reqws.Response, brake *brake) error {
+	brake.open()
+	s.shown.Do(func() { s.showHandshake(resp) })
+	select {
+	case <-resp.Done():
+	case <-brake.asked:
+		_ = resp.CloseNow()
+		return errInterrupted
+	}
+	err := resp.Wait()
+	if own := s.failure(); own != nil {
+		return quiet(own)
+	}
+	if failed := s.print.finish(); failed != nil {
+		return quiet(writeError(failed))
+	}
+	if err == nil && resp.StatusCode >= 400 {
+		err = &statusError{resp.StatusCode}
+	}
+	return err
+}
+
+// pass notes that a request was made: what fails from here on is not its URL.
+func (s *session) pass(next http.RoundTripper) http.RoundTripper {
+	return reqws.RoundTripFunc(func(req *http.Request) (*http.Response, error) {
+		s.reached.Store(true)
+		return next.RoundTrip(req)
+	})
+}
+
+// errNobodyReads is the end of an output that was closed, as head closes its input: a usual end.
+var errNobodyReads = errors.New("nobody reads the output")
+
+func writeError(err error) error {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) {
+		return errNobodyReads
+	}
+	return &otherError{fileError(err)}
+}
+
+// quiet leaves out what is no failure.
+func quiet(err error) error {
+	if errors.Is(err, errNobodyReads) {
 		return nil
 	}
-	return phase{err, true}
-}
-
-// summary prints what there was, where somebody is looking.
-func (s *session) summary(err error) {
-	if s.f.silent || !s.screen.std.typed && !s.f.verbose {
-		return
-	}
-	s.mu.Lock()
-	c, opened := s.counts, s.opened
-	s.mu.Unlock()
-	text := fmt.Sprintf("%d in (%d bytes), %d out (%d bytes), %v", c.in, c.bytesIn, c.out, c.bytesOut, time.Since(opened).Round(time.Millisecond))
-	if c.opens > 1 {
-		text += fmt.Sprintf(", %d connections", c.opens)
-	}
-	if code, reason, ok := s.resp.PeerClose(); ok {
-		text += fmt.Sprintf("; closed with %d %s", code, reason)
-	} else if err == nil {
-		text += "; closed"
-	}
-	fmt.Fprint(s.screen.std.err, "\r")
-	s.screen.say(grey, "%s", text)
-}
-
-// plain is the run of an http or https URL: it prints the body.
-func (s *session) plain(options []reqws.Option) error {
-	ctx, end := context.WithCancelCause(context.Background())
-	defer end(nil)
-	defer s.signals(end)()
-	options = append(options, reqws.Trace(s.trace()), reqws.Logger(s.logger()))
-	resp, err := reqws.New(options...).Do(ctx)
-	if err != nil {
-		s.explain(err)
-		return err
-	}
-	s.handshake(resp)
-	body := resp.Body
-	if s.f.json || s.f.compact {
-		body = s.screen.formatted(body)
-	}
-	text := string(body)
-	if s.screen.std.shown {
-		text = harmless(text)
-	}
-	if _, err := io.WriteString(s.screen.std.out, text); err != nil {
-		return err
-	}
-	if s.screen.std.shown && len(text) > 0 && text[len(text)-1] != '\n' {
-		fmt.Fprintln(s.screen.std.out)
-	}
-	if resp.StatusCode >= 400 {
-		return &reqws.HTTPError{StatusCode: resp.StatusCode, Header: resp.Header, URL: s.f.url}
-	}
-	return nil
+	return err
 }

@@ -1,157 +1,189 @@
-// Package recording reads and writes what reqws --record keeps: all messages of a session with a WebSocket server, in
-// lines of JSON with their times; and it plays the server's side of one as a script of package reqwstest, so that a session
-// with a real server becomes a test without it.
+// Package recording reads and writes what reqws --record has recorded, and makes scripts of
+// reqwstest of it, so that a test plays the server that was recorded.
+//
+// A recording is text: JSON, a line for each connection that was opened and for each frame.
+//
+//	{"open":1,"url":"wss://example.com/feed","subprotocol":"v1","time":"2026-01-02T15:04:05Z"}
+//	{"t":0.0131,"dir":"out","kind":"text","text":"subscribe"}
+//	{"t":0.0482,"dir":"in","kind":"binary","base64":"AAEC"}
+//	{"t":2.5,"dir":"in","kind":"close","code":1000,"text":"bye"}
+//
+// The number behind open is the version of the format, t the seconds since the connection
+// opened. URLs have no userinfo and no query, and no other part of a handshake is kept; what
+// messages hold is kept as it is. Pings and pongs that the server sent are among the frames, those
+// that reqws sent by itself are not.
 package recording
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"time"
 	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/reqws/reqws"
 )
 
-// The kinds of entries. Those of frames are as reqws.Kind prints them.
+// Direction says who sent a frame.
+type Direction string
+
+// In is what the server sent, Out what the client sent.
 const (
-	Open   = "open" // a connection was opened
-	Text   = "text"
-	Binary = "binary"
-	Ping   = "ping"
-	Pong   = "pong"
-	Close  = "close"
+	In  Direction = "in"
+	Out Direction = "out"
 )
 
-// Directions, from the client's side.
-const (
-	In  = "in"
-	Out = "out"
-)
-
-// Recording is a session.
-type Recording struct {
-	URL     string // without userinfo and query
-	Began   time.Time
-	Entries []Entry
+// Open is the beginning of a connection.
+type Open struct {
+	URL         string // without userinfo and query
+	Subprotocol string // that the server chose, if any
+	Time        time.Time
 }
 
-// Entry is one thing that happened.
-type Entry struct {
-	At          time.Duration // since the recording began
-	Kind        string
-	Direction   string // In or Out, of a frame
-	Subprotocol string // of Open
-	Code        int    // of Close; 0 is one without a code
-	Data        []byte // of a frame; the reason of Close
+// Frame is one frame of a connection.
+type Frame struct {
+	reqws.Frame
+	At  time.Duration // since the connection opened
+	Dir Direction
 }
 
-// head is the first line.
-type head struct {
-	Version int       `json:"reqws_recording"`
-	URL     string    `json:"url"`
-	Began   time.Time `json:"began"`
+// Connection is what was said over one connection.
+type Connection struct {
+	Open   Open
+	Frames []Frame
 }
 
-// line is each other one.
-type line struct {
-	T           float64 `json:"t"` // seconds
-	Direction   string  `json:"dir,omitempty"`
-	Kind        string  `json:"kind"`
-	Subprotocol string  `json:"subprotocol,omitempty"`
-	Code        int     `json:"code,omitempty"`
-	Data        *string `json:"data,omitempty"`
-	Base64      []byte  `json:"base64,omitempty"` // in place of data, where that is not UTF-8
-}
-
+// version is that of the format.
 const version = 1
 
+// line is a line of a recording. Of its fields those count that its kind has.
+type line struct {
+	Open        int        `json:"open,omitempty"`
+	URL         string     `json:"url,omitempty"`
+	Subprotocol string     `json:"subprotocol,omitempty"`
+	Time        *time.Time `json:"time,omitempty"`
+
+	T      *float64  `json:"t,omitempty"`
+	Dir    Direction `json:"dir,omitempty"`
+	Kind   string    `json:"kind,omitempty"`
+	Code   int       `json:"code,omitempty"`
+	Text   *string   `json:"text,omitempty"`
+	Base64 *[]byte   `json:"base64,omitempty"`
+}
+
 // Writer writes a recording.
-type Writer struct{ e *json.Encoder }
+type Writer struct{ to io.Writer }
 
-// NewWriter writes the head of a recording. Of the URL it keeps what is no credential: neither userinfo nor query.
-func NewWriter(w io.Writer, rawURL string, began time.Time) (*Writer, error) {
-	e := json.NewEncoder(w)
+// NewWriter returns a Writer that writes to w, each line with a Write of its own.
+func NewWriter(w io.Writer) *Writer { return &Writer{w} }
+
+// Open begins a connection: what follows is of it.
+func (w *Writer) Open(o Open) error {
+	return w.write(line{Open: version, URL: o.URL, Subprotocol: o.Subprotocol, Time: &o.Time})
+}
+
+// Frame writes a frame that was sent or received at a time since the connection opened.
+func (w *Writer) Frame(at time.Duration, dir Direction, f reqws.Frame) error {
+	seconds := at.Round(time.Microsecond).Seconds()
+	l := line{T: &seconds, Dir: dir, Kind: f.Kind.String(), Code: int(f.Code)}
+	if f.Kind == reqws.KindBinary || !utf8.Valid(f.Data) {
+		l.Base64 = &f.Data
+	} else {
+		text := string(f.Data)
+		l.Text = &text
+	}
+	return w.write(l)
+}
+
+func (w *Writer) write(l line) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	shown := ""
-	if u, err := url.Parse(rawURL); err == nil {
-		u.User, u.RawQuery = nil, ""
-		shown = u.String()
+	if err := e.Encode(l); err != nil {
+		return err
 	}
-	return &Writer{e}, e.Encode(head{version, shown, began.UTC()})
+	_, err := w.to.Write(b.Bytes())
+	return err
 }
 
-// Write writes an entry.
-func (w *Writer) Write(e Entry) error {
-	l := line{T: e.At.Seconds(), Direction: e.Direction, Kind: e.Kind, Subprotocol: e.Subprotocol, Code: e.Code}
-	switch {
-	case e.Kind == Open:
-	case utf8.Valid(e.Data):
-		data := string(e.Data)
-		l.Data = &data
-	default:
-		l.Base64 = e.Data
-	}
-	return w.e.Encode(l)
-}
-
-// mostLine is the longest line: a message of 64 MiB in base64, and what stands around it.
-const mostLine = 100 << 20
-
-// Read reads a recording. Its error names the line.
-func Read(r io.Reader) (*Recording, error) {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, mostLine)
-	var rec Recording
-	for n := 1; s.Scan(); n++ {
-		if n == 1 {
-			var h head
-			if err := json.Unmarshal(s.Bytes(), &h); err != nil || h.Version != version {
-				return nil, errors.New("recording: it does not begin as one of version 1 does")
+// Read reads a recording to its end. An error names the line.
+func Read(r io.Reader) ([]Connection, error) {
+	var all []Connection
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		text, err := lines.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return nil, err
+		}
+		if len(bytes.TrimSpace(text)) > 0 {
+			if all, err = add(all, text); err != nil {
+				return nil, fmt.Errorf("line %d of the recording: %w", n, err)
 			}
-			rec.URL, rec.Began = h.URL, h.Began
-			continue
+		} else if err == io.EOF {
+			break
 		}
-		e, err := parse(s.Bytes())
-		if err != nil {
-			return nil, fmt.Errorf("recording: line %d: %w", n, err)
-		}
-		rec.Entries = append(rec.Entries, e)
 	}
-	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("recording: %w", err)
+	if len(all) == 0 {
+		return nil, errors.New("the recording is empty")
 	}
-	if rec.Began.IsZero() {
-		return nil, errors.New("recording: it is empty")
-	}
-	return &rec, nil
+	return all, nil
 }
 
-func parse(data []byte) (Entry, error) {
+func add(all []Connection, text []byte) ([]Connection, error) {
 	var l line
-	if err := json.Unmarshal(data, &l); err != nil {
-		return Entry{}, err
+	if err := json.Unmarshal(text, &l); err != nil {
+		return nil, err
 	}
-	e := Entry{
-		At: time.Duration(l.T * float64(time.Second)), Direction: l.Direction, Kind: l.Kind,
-		Subprotocol: l.Subprotocol, Code: l.Code, Data: l.Base64,
+	if l.Open > version {
+		return nil, fmt.Errorf("it has version %d of the format, and %d is known", l.Open, version)
 	}
-	if l.Data != nil {
-		e.Data = []byte(*l.Data)
+	if l.Open > 0 {
+		o := Open{URL: l.URL, Subprotocol: l.Subprotocol}
+		if l.Time != nil {
+			o.Time = *l.Time
+		}
+		return append(all, Connection{Open: o}), nil
 	}
-	switch l.Kind {
-	case Open:
-		return e, nil
-	case Text, Binary, Ping, Pong, Close:
-	default:
-		return e, fmt.Errorf("the kind %q is not known", l.Kind)
+	if len(all) == 0 {
+		return nil, errors.New("a frame before the line that opens a connection")
 	}
-	if e.Direction != In && e.Direction != Out {
-		return e, fmt.Errorf("the direction %q is neither in nor out", l.Direction)
+	f, err := l.frame()
+	last := &all[len(all)-1]
+	last.Frames = append(last.Frames, f)
+	return all, err
+}
+
+// kinds are those that are recorded, by their names.
+var kinds = func() map[string]reqws.Kind {
+	all := map[string]reqws.Kind{}
+	for _, k := range []reqws.Kind{reqws.KindText, reqws.KindBinary, reqws.KindPing, reqws.KindPong, reqws.KindClose} {
+		all[k.String()] = k
 	}
-	if e.At < 0 || l.Code < 0 {
-		return e, errors.New("a number is negative")
+	return all
+}()
+
+func (l line) frame() (Frame, error) {
+	kind, ok := kinds[l.Kind]
+	switch {
+	case !ok:
+		return Frame{}, fmt.Errorf("there is no kind of frame %q", l.Kind)
+	case l.Dir != In && l.Dir != Out:
+		return Frame{}, fmt.Errorf("dir is %q, and not in or out", l.Dir)
+	case l.T == nil || *l.T < 0:
+		return Frame{}, errors.New("t is missing, or negative")
 	}
-	return e, nil
+	f := Frame{At: time.Duration(*l.T * float64(time.Second)), Dir: l.Dir}
+	f.Kind, f.Code = kind, websocket.StatusCode(l.Code)
+	switch {
+	case l.Text != nil:
+		f.Data = []byte(*l.Text)
+	case l.Base64 != nil:
+		f.Data = *l.Base64
+	}
+	return f, nil
 }

@@ -1,72 +1,103 @@
 package recording
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/reqws/reqws"
 	"github.com/reqws/reqws/reqwstest"
 )
 
-// Scripts plays the server's side: a script for each connection of the recording. What the server sent is sent in its
-// order, without the waits; what the client sent is expected at its place. Pings of the server are to be answered,
-// those of the client are answered, and other control frames left out. A connection that ended without a close frame ends so.
-func (r *Recording) Scripts() []*reqwstest.ConnScript {
-	var scripts []*reqwstest.ConnScript
-	for _, c := range r.connections() {
-		scripts = append(scripts, reqwstest.Script(steps(c)...))
+// Script reads a recording of one connection, and makes the script of it that a server of
+// reqwstest plays: it sends what the server sent, and expects what the client sent, each in its
+// place; times do not matter. Pings and pongs of the client's are not looked at, and of its close
+// frame only that it comes. Where the recording ends without a close frame the server hangs up.
+func Script(r io.Reader) (*reqwstest.ConnScript, error) {
+	all, err := Scripts(r)
+	if err != nil {
+		return nil, err
 	}
-	return scripts
+	if len(all) > 1 {
+		return nil, fmt.Errorf("there are %d connections in the recording: Scripts makes a script of each", len(all))
+	}
+	return all[0], nil
 }
 
-// connections parts the entries. The first of each is an Open.
-func (r *Recording) connections() [][]Entry {
-	var all [][]Entry
-	for _, e := range r.Entries {
-		if e.Kind == Open || len(all) == 0 {
-			all = append(all, nil)
-		}
-		if e.Kind != Open && len(all[len(all)-1]) == 0 {
-			all[len(all)-1] = append(all[len(all)-1], Entry{Kind: Open})
-		}
-		all[len(all)-1] = append(all[len(all)-1], e)
+// Scripts is Script for a recording of several connections, as a client that reconnects makes
+// them: a script of each, in order.
+func Scripts(r io.Reader) ([]*reqwstest.ConnScript, error) {
+	connections, err := Read(r)
+	if err != nil {
+		return nil, err
 	}
-	return all
+	all := make([]*reqwstest.ConnScript, 0, len(connections))
+	for _, c := range connections {
+		all = append(all, c.script())
+	}
+	return all, nil
 }
 
-func steps(entries []Entry) []reqwstest.Step {
-	var accept []reqwstest.AcceptOption
-	if name := entries[0].Subprotocol; name != "" {
-		accept = append(accept, reqwstest.WithSubprotocol(name))
+func (c Connection) script() *reqwstest.ConnScript {
+	accept := reqwstest.Accept()
+	if c.Open.Subprotocol != "" {
+		accept = reqwstest.Accept(reqwstest.WithSubprotocol(c.Open.Subprotocol))
 	}
-	all := []reqwstest.Step{reqwstest.Accept(accept...)}
-	for _, e := range entries[1:] {
+	steps := []reqwstest.Step{accept}
+	for _, f := range c.Frames {
 		switch {
-		case e.Kind == Close:
-			return append(all, ending(e)...)
-		case e.Direction == In:
-			all = append(all, sends(e)...)
-		case e.Kind == Text:
-			all = append(all, reqwstest.ExpectText(string(e.Data)))
-		case e.Kind == Binary:
-			all = append(all, reqwstest.ExpectBinary(e.Data))
+		case f.Dir == In:
+			steps = append(steps, reqwstest.Send(f.Wire()))
+		case f.Kind != reqws.KindPing && f.Kind != reqws.KindPong:
+			steps = append(steps, expect(f))
 		}
 	}
-	return all
+	return reqwstest.Script(steps...)
 }
 
-func sends(e Entry) []reqwstest.Step {
-	switch e.Kind {
-	case Text:
-		return []reqwstest.Step{reqwstest.SendText(string(e.Data))}
-	case Binary:
-		return []reqwstest.Step{reqwstest.SendBinary(e.Data)}
-	case Ping:
-		return []reqwstest.Step{reqwstest.SendPing(string(e.Data)), reqwstest.ExpectPong(string(e.Data))}
+// Wire is the frame as a server of reqwstest sends it.
+func (f Frame) Wire() reqwstest.Frame {
+	switch f.Kind {
+	case reqws.KindClose:
+		return reqwstest.Close(int(f.Code), string(f.Data))
+	case reqws.KindBinary:
+		return reqwstest.Binary(f.Data)
+	case reqws.KindPing:
+		return reqwstest.Ping(f.Data)
+	case reqws.KindPong:
+		return reqwstest.Pong(f.Data)
 	}
-	return nil
+	return reqwstest.Text(f.Data)
 }
 
-// ending is the closing handshake, begun by the side that began it.
-func ending(e Entry) []reqwstest.Step {
-	if e.Direction == In {
-		return []reqwstest.Step{reqwstest.SendClose(e.Code, string(e.Data)), reqwstest.ExpectCloseCode(e.Code)}
+// expect is the step that awaits a message of the client's, or its close frame.
+func expect(f Frame) reqwstest.Step {
+	want := reqwstest.Op(f.Kind) // both are the opcode
+	return reqwstest.Named("recorded "+f.String(), func(c *reqwstest.Conn) error {
+		for {
+			op, data, err := c.ReadMessage()
+			switch {
+			case err != nil:
+				return err
+			case op == reqwstest.OpPing || op == reqwstest.OpPong:
+				if err := answer(c, op, data); err != nil {
+					return err
+				}
+				continue
+			case op != want:
+				return fmt.Errorf("the client sent %v %q, and not %v", op, data, f.Frame)
+			case op != reqwstest.OpClose && !bytes.Equal(data, f.Data):
+				return fmt.Errorf("the client sent %q, and not %v", data, f.Frame)
+			}
+			return nil
+		}
+	})
+}
+
+// answer answers a ping.
+func answer(c *reqwstest.Conn, op reqwstest.Op, data []byte) error {
+	if op != reqwstest.OpPing {
+		return nil
 	}
-	return []reqwstest.Step{reqwstest.ExpectCloseCode(e.Code), reqwstest.SendClose(e.Code, "")}
+	return c.WriteFrame(reqwstest.Pong(data))
 }
