@@ -156,7 +156,7 @@ func (o *outbox) empty() error {
 	defer it.Stop()
 	stop := context.AfterFunc(o.ctx, it.Stop)
 	defer stop()
-	for {
+	for delivered := uint64(1); ; delivered++ {
 		idle := time.AfterFunc(idleOut, it.Stop)
 		m, err := it.Next()
 		idle.Stop()
@@ -166,11 +166,22 @@ func (o *outbox) empty() error {
 		if err != nil {
 			return err
 		}
-		if err := o.deliver(m); err != nil {
+		meta, err := m.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.Sequence.Consumer != delivered {
+			return errGap
+		}
+		if err := o.deliver(m, meta); err != nil {
 			return err
 		}
 	}
 }
+
+// errGap is that JetStream has delivered a message which was lost on its way, with a connection to NATS. It would
+// come again long after those that follow it: another consumer begins with it.
+var errGap = errors.New("a message was lost on its way from NATS, and is fetched again")
 
 // consumer makes the stream's consumer. That of a worker that had the stream before, and did not live to take it
 // away, would hold the messages back: JetStream lets nobody else have them, and so it goes.
@@ -233,11 +244,7 @@ func (o *outbox) dismiss(c jetstream.Consumer) {
 
 // deliver sends one message, and acknowledges it. A message that cannot be sent, or of which nobody knows whether
 // it was, is done with: none is sent twice. Its error leaves the message in the queue.
-func (o *outbox) deliver(m jetstream.Msg) error {
-	meta, err := m.Metadata()
-	if err != nil {
-		return err
-	}
+func (o *outbox) deliver(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 	if time.Since(meta.Timestamp) > o.h.w.f.cfg.OutMaxAge {
 		return m.Term()
 	}
