@@ -484,3 +484,45 @@ func TestCloseAfterACloseFrameOfASend(t *testing.T) {
 		is.NoErr(resp.Wait())
 	})
 }
+
+// A Close that follows such a Send lets go of a mailbox that nobody reads, and so sees that the peer has answered.
+func TestCloseLetsGoOfAMailboxThatHearsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := is.New(t)
+		srv := reqwstest.NewMemory(t, reqwstest.Script(
+			reqwstest.Accept(), reqwstest.SendText("a"), reqwstest.SendText("b"),
+			reqwstest.ExpectClose(1000, ""), reqwstest.SendText("late"), reqwstest.SendClose(1000, ""),
+		))
+		mail := make(chan reqws.Message) // which nobody reads
+		resp, err := reqws.New(reqws.URL(srv.URL), reqws.DialContext(srv.DialContext), reqws.HearOut(true)).
+			Do(t.Context(), reqws.IntoMailbox(mail))
+		is.NoErr(err)
+		is.NoErr(resp.Send(t.Context(), reqws.Close(1000, "")))
+		synctest.Wait()
+		start := time.Now()
+		err = resp.Close(1000, "")
+		took, waited, last := time.Since(start), resp.Wait(), <-mail
+		is.NoErr(err)
+		is.Equal(took, time.Duration(0))
+		is.NoErr(waited)
+		is.Equal(last.Err, io.EOF)
+	})
+}
+
+// What is pulled is heard out as well.
+func TestCloseFrameOfASendAndReceive(t *testing.T) {
+	is := is.New(t)
+	srv := reqwstest.New(t, reqwstest.Script(
+		reqwstest.Accept(), reqwstest.SendText("a"),
+		reqwstest.ExpectClose(1000, ""), reqwstest.SendText("late"), reqwstest.SendClose(1000, ""),
+	))
+	resp, err := reqws.New(reqws.URL(srv.URL), reqws.HearOut(true)).Do(t.Context())
+	is.NoErr(err)
+	is.NoErr(resp.Send(t.Context(), reqws.Close(1000, "")))
+	var got []string
+	for f, err := range resp.Frames(t.Context()) {
+		is.NoErr(err)
+		got = append(got, f.String())
+	}
+	is.Equal(got, []string{`text "a"`, `text "late"`, "close 1000"})
+}

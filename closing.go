@@ -20,21 +20,9 @@ import (
 // endTime is how long the last writes of a link may hold up its end.
 func (l *link) endTime() time.Duration { return max(l.closeTimeout, conn.FarewellTime) }
 
-// closing is called once a close frame was sent from this side: from now on
-// the loop only waits for the peer's, and not longer than within.
-func (l *link) closing(within time.Duration) {
-	if l.on(closeSent, nil) {
-		l.arm(within)
-	}
-}
-
-// closingBySend is closing for a Send, which with HearOut wants what the peer sends before its
-// close frame.
-func (l *link) closingBySend(within time.Duration) {
-	sent := closeSent
-	if l.hearsOut {
-		sent = closeSentHeard
-	}
+// closing is called once a close frame was sent from this side, as sent says: from now on
+// the loop waits for the peer's, and not longer than within.
+func (l *link) closing(sent linkEvent, within time.Duration) {
 	if l.on(sent, nil) {
 		l.arm(within)
 	}
@@ -74,7 +62,7 @@ func (l *link) close(f wire.Frame) error {
 		return err
 	}
 	left := max(0, l.closeTimeout-time.Since(start))
-	l.closing(left)
+	l.closing(closeSent, left)
 	if l.user.insideHandler() {
 		return nil
 	}

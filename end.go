@@ -40,7 +40,7 @@ func (s *stream) replied(err error, replies, halts, closes, peerClosed bool) {
 	switch {
 	case err == nil:
 		if closes && !peerClosed {
-			l.closing(l.closeTimeout)
+			l.closing(closeSent, l.closeTimeout)
 		}
 	case !l.readOnly.Load(): // the handler has closed the stream itself
 	default:

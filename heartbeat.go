@@ -219,7 +219,7 @@ func (l *link) sendOwn() {
 	if l.out.Send(context.Background(), wireFrames(frames)) == nil {
 		l.left()
 		if endInClose(frames) {
-			l.closingBySend(l.closeTimeout)
+			l.closing(closeSentBySend, l.closeTimeout)
 		}
 	}
 }

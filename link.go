@@ -83,16 +83,16 @@ const (
 type linkEvent uint8
 
 const (
-	closeCalled    linkEvent = iota // the user calls Close
-	closeSent                       // a close frame of ours is out
-	closeSentHeard                  // likewise, and who sent it wants what is still to come
-	closeExchanged                  // both are, or the peer's will not be looked at
-	closeTimedOut                   // all that has taken too long
-	violated                        // somebody broke the protocol, and the peer is about to be told
-	lost                            // the peer was given up: what has arrived is still handed over
-	writeFailed                     // nothing more can be written
-	aborted                         // from this side, without waiting for anybody
-	finished                        // the stream has had its last word
+	closeCalled     linkEvent = iota // the user calls Close
+	closeSent                        // a close frame of ours is out
+	closeSentBySend                  // likewise, by a Send, which may want what is still to come
+	closeExchanged                   // both are, or the peer's will not be looked at
+	closeTimedOut                    // all that has taken too long
+	violated                         // somebody broke the protocol, and the peer is about to be told
+	lost                             // the peer was given up: what has arrived is still handed over
+	writeFailed                      // nothing more can be written
+	aborted                          // from this side, without waiting for anybody
+	finished                         // the stream has had its last word
 )
 
 // on is the one place where the state of a link changes; why goes with violated, lost,
@@ -106,15 +106,18 @@ func (l *link) on(e linkEvent, why error) bool {
 	next := linkClosed
 	switch e {
 	case closeCalled:
-		l.hears = false
 		l.reported = l.reported || l.state == linkOpen && l.peer == nil
+		if l.hears { // nobody does any more
+			l.hears = false
+			l.release()
+		}
 		return true
-	case closeSent, closeSentHeard:
+	case closeSent, closeSentBySend:
 		if l.state != linkOpen {
 			return false
 		}
 		l.ours = l.ours || l.peer == nil
-		l.hears = e == closeSentHeard
+		l.hears = e == closeSentBySend && l.hearsOut && !l.reported
 		next = linkClosing
 	case closeExchanged:
 		next = l.state // without a close timeout the loop ends at once
@@ -153,7 +156,7 @@ func (l *link) on(e linkEvent, why error) bool {
 		}
 	}
 	l.state = next
-	if e != closeSentHeard {
+	if e != closeSentBySend || !l.hears {
 		l.release()
 	}
 	return true

@@ -63,7 +63,7 @@ func (r *Response) Send(ctx context.Context, frames ...Frame) error {
 		return r.fail("send", err)
 	}
 	if endInClose(frames) {
-		l.closingBySend(l.closeTimeout)
+		l.closing(closeSentBySend, l.closeTimeout)
 	}
 	return nil
 }

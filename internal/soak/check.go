@@ -33,6 +33,12 @@ func (s *session) check(r *record) error {
 // undisturbed reports whether the server alone decided how the stream's connections ended.
 func (s *session) undisturbed() bool { return !s.left && !s.cut && !s.hasty() }
 
+// heardOut reports whether the client left this connection by a Send of a close frame with HearOut, the server has
+// answered that, and the client says that all went well: then all that the server wrote before its answer came.
+func (s *session) heardOut(l *link) bool {
+	return s.hears && s.left && l.first && l.answered && s.endedWell()
+}
+
 // checkReceived compares what came to what the server wrote: each message that it wrote whole is
 // there, once, in order, on its connection.
 func (s *session) checkReceived(r *record) error {
@@ -50,10 +56,16 @@ func (s *session) checkReceived(r *record) error {
 		last = m.source
 		came[m.source]++
 	}
-	if !s.undisturbed() {
+	if !s.undisturbed() && !s.hears {
 		return nil
 	}
 	for n, l := range r.links {
+		if s.heardOut(l) && came[n] < l.wrote {
+			return fmt.Errorf("connection %d: %d messages came of %d that were written before the server answered the close frame", n, came[n], l.wrote)
+		}
+		if !s.undisturbed() {
+			continue
+		}
 		sure := l.plan.fault != resets || l.arrived
 		switch {
 		case l.hungUp != nil:

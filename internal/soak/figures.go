@@ -21,6 +21,7 @@ type figures struct {
 	over        [mostProtocols]int
 	way         [mostWays]int
 	leave       [mostLeavings]int
+	heardOut    int
 
 	connections int
 	again       int // of these, behind another one of their stream
@@ -68,6 +69,9 @@ func (f *figures) add(s *session, r *record, took time.Duration) {
 	f.way[s.way]++
 	if s.left {
 		f.leave[s.leave]++
+		if s.hears {
+			f.heardOut++
+		}
 	}
 	f.refused += s.refused
 	f.received += len(s.got)
@@ -116,7 +120,7 @@ func (f *figures) print(w io.Writer, seed uint64, took time.Duration, findings i
 	row("messages received", "%d", f.received)
 	row("messages sent", "%d sent, %d given up in time, %d failed with the connection; %d arrived", f.fates[sent], f.fates[givenUp], f.fates[open], f.arrived)
 	row("ends by the server", "%s", list(faultNames[:waits], f.faults[:waits]))
-	row("ends by the client", "%s", list(leavingNames[1:], f.leave[1:]))
+	row("ends by the client", "%s; %d heard out", list(leavingNames[1:], f.leave[1:]), f.heardOut)
 	row("goroutines, descriptors, heap before", "%v", at[0])
 	row("after the warm-up", "%v", at[1])
 	row("at the end", "%v", at[2])

@@ -26,6 +26,9 @@ func (p plan) options() []reqws.Option {
 	case p.beats:
 		opts = append(opts, reqws.Heartbeat(5*time.Millisecond, time.Minute))
 	}
+	if p.hears {
+		opts = append(opts, reqws.HearOut(true))
+	}
 	if p.ahead > 0 {
 		opts = append(opts, reqws.ReadAhead(p.ahead))
 	}

@@ -23,6 +23,7 @@ type plan struct {
 	leave    leaving // how the client ends it
 	leaveOn  int     // the connection on which it does,
 	leaveAt  int     // after so many messages of that
+	hears    bool    // having sent a close frame, it wants what is still to come
 	closeBy  int     // the code that it closes with
 	senders  int     // goroutines that send
 	volleys  bool    // each of them with several Sends at once
@@ -156,6 +157,7 @@ func draw(seed uint64, id int) plan {
 	if one(4) {
 		p.ahead = 1 + r.IntN(5000)
 	}
+	p.hears = p.leave == sendsClose && one(2)
 	return p
 }
 
