@@ -95,7 +95,7 @@ func (s *session) run(ctx context.Context, opts reqws.Option) error {
 	defer end(nil)
 	brake := newBrake(func() { end(errInterrupted) })
 	defer brake.release()
-	resp, err := reqws.New(reqws.URL(s.set.url), opts).Do(life, s.own())
+	resp, err := reqws.New(reqws.URL(s.set.url), opts).Do(life, s.own(brake))
 	if err != nil {
 		return s.failed(life, err)
 	}
@@ -112,11 +112,11 @@ func (s *session) run(ctx context.Context, opts reqws.Option) error {
 }
 
 // own is what the session itself asks of the library.
-func (s *session) own() reqws.Option {
+func (s *session) own(brake *brake) reqws.Option {
 	return reqws.Options(
 		reqws.HTTPErrors(reqws.ReturnErrors),
 		reqws.Into(s.handle),
-		reqws.OnOpen(s.opened),
+		reqws.OnOpen(func(*reqws.Response) reqws.Directive { return s.opened(brake) }),
 		reqws.Use(s.pass),
 		s.watch(),
 	)
@@ -135,8 +135,10 @@ func (s *session) failed(life context.Context, err error) error {
 	return err
 }
 
-// opened sends what is to be sent first, on each connection.
-func (s *session) opened(*reqws.Response) reqws.Directive {
+// opened sends what is to be sent first, on each connection. From here on the brake closes in good order: messages may be printed
+// before Do has returned.
+func (s *session) opened(brake *brake) reqws.Directive {
+	brake.open()
 	frames := make([]reqws.Frame, 0, len(s.set.onOpen))
 	for _, text := range s.set.onOpen {
 		f := reqws.Text(text)
@@ -201,7 +203,6 @@ func (s *session) failure() error {
 
 // talk sends what is typed until one side has enough.
 func (s *session) talk(resp *reqws.Response, brake *brake) error {
-	brake.open()
 	ended := make(chan struct{}) // this side's input, or its patience
 	restore, err := s.startSending(resp, brake, ended)
 	if err != nil {

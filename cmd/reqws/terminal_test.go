@@ -239,6 +239,29 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// A second signal ends at once, also while what is to be sent first is not taken.
+func TestSignalsAtOpen(t *testing.T) {
+	first := []string{"--insecure", "--write-timeout", "0", "--heartbeat", "0", "--on-open", "first"}
+	for range 15 {
+		first = append(first, "--on-open", strings.Repeat("x", 100_000))
+	}
+	for _, serve := range []func(reqwstest.TB, ...reqwstest.Option) *reqwstest.Server{reqwstest.New, reqwstest.NewTLS} {
+		is := is.New(t)
+		begun := make(chan struct{})
+		srv := serve(t, reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectText("first"),
+			reqwstest.Do(func(*reqwstest.Conn) error { close(begun); return nil }), reqwstest.Stall()), reqwstest.BufferSize(4096))
+		cmd := exec.Command(binary, append(first, srv.URL)...)
+		cmd.Env = environment()
+		is.NoErr(cmd.Start())
+		defer func() { _ = cmd.Process.Kill() }()
+		<-begun
+		is.NoErr(cmd.Process.Signal(syscall.SIGINT))
+		is.NoErr(cmd.Process.Signal(syscall.SIGTERM))
+		is.True(cmd.Wait() != nil)
+		is.Equal(cmd.ProcessState.ExitCode(), exitInterrupted)
+	}
+}
+
 // A reader that has enough, such as head, ends the tool in good order.
 func TestOutputIsClosed(t *testing.T) {
 	is := is.New(t)
