@@ -83,6 +83,25 @@ func body(method, contentType, want string) func(*is.I, *reqwstest.Request, resu
 	}
 }
 
+// expectCloseAfter expects close frame 1000 after any number of messages text: how many heartbeats a client gets in before it
+// has read of the end is a matter of the machine.
+func expectCloseAfter(text string) func(*reqwstest.Conn) error {
+	return func(c *reqwstest.Conn) error {
+		for {
+			f, err := c.ReadFrame()
+			if err != nil {
+				return err
+			}
+			if f.Op == reqwstest.OpClose && string(f.Payload) == "\x03\xe8" {
+				return nil
+			}
+			if f.Op != reqwstest.OpText || string(f.Payload) != text {
+				return fmt.Errorf("want text %q or close 1000, got %v", text, f)
+			}
+		}
+	}
+}
+
 func flagTests(t *testing.T) []flagTest {
 	file := write(t, "file", "text of a file\n")
 	lines := write(t, "headers", "X-A: 1\n\nX-B: 2\n")
@@ -92,6 +111,8 @@ func flagTests(t *testing.T) []flagTest {
 		reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""))
 	pings := reqwstest.Script(reqwstest.Accept(), reqwstest.SendPing("are you there"), reqwstest.ExpectText("x"),
 		reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, ""))
+	alive := reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectText("alive"), reqwstest.SendClose(1000, ""),
+		reqwstest.Named("nothing but more of the same, and a close frame", expectCloseAfter("alive")))
 	again := reqwstest.Script(reqwstest.Refuse(503, nil, ""))
 	bytes := reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectBinary("\x00\xff"), reqwstest.SendBinary("\x01\xfe"),
 		reqwstest.ExpectClose(1000, ""), reqwstest.SendClose(1000, ""))
@@ -141,14 +162,13 @@ func flagTests(t *testing.T) []flagTest {
 		{"http1", args("--http1"), nil, 0, prints("hello\n")},
 		{"no-proxy", call{args: []string{"--no-proxy", "--resolve", "a.invalid:$PORT:127.0.0.1", "ws://a.invalid:$PORT"}, env: []string{"HTTP_PROXY=http://127.0.0.1:1"}}, nil, 0, prints("hello\n")},
 		{"proxy", call{args: []string{"--proxy", "", "--resolve", "a.invalid:$PORT:127.0.0.1", "ws://a.invalid:$PORT"}, env: []string{"HTTP_PROXY=http://127.0.0.1:1"}}, nil, 0, prints("hello\n")},
-		{"connect-timeout", args("--connect-timeout", "1ms"), reqwstest.Script(reqwstest.Stall()), exitConnect, nil},
 		{"no-redirect", args("--no-redirect"), reqwstest.Script(reqwstest.Redirect(302, "/x")), exitRefused, nil},
 		{"max-redirects", args("--max-redirects", "0"), reqwstest.Script(reqwstest.Redirect(302, "/x")), exitRefused, notes("too many redirects")},
 		{"max-message-size", args("--max-message-size", "4"), reqwstest.Script(reqwstest.Accept(), reqwstest.SendText("hello"), reqwstest.ExpectCloseCode(1009)), exitProtocol, nil},
 		{"retry retry-delay", args("--retry", "1", "--retry-delay", "1ms"), again.Times(2), exitRefused, notes("again in 1ms")},
 		{"retry-unsafe", args("--retry", "1", "--retry-delay", "1ms", "--retry-unsafe", "-d", "x", "$HTTP"),
 			reqwstest.Script(reqwstest.Respond(503, nil, "")).Times(2), exitRefused, notes("again in 1ms")},
-		{"heartbeat heartbeat-text", args("--heartbeat", "1ms,0", "--heartbeat-text", "alive", "--no-stdin"), reqwstest.Script(reqwstest.Accept(), reqwstest.ExpectText("alive"), reqwstest.SendClose(1000, ""), reqwstest.ExpectClose(1000, "")), 0, nil},
+		{"heartbeat heartbeat-text", args("--heartbeat", "1ms,0", "--heartbeat-text", "alive", "--no-stdin"), alive, 0, nil},
 		{"heartbeat", args("--heartbeat", "1ms,1ms", "--close-timeout", "0"), reqwstest.Script(reqwstest.Accept(), reqwstest.Stall()), exitBroken, notes("does not respond")},
 		{"no-auto-pong", call{args: []string{"--no-auto-pong", "--wait", "-1"}, stdin: "x\n"}, pings, 0, nil},
 		{"write-timeout", args("--write-timeout", "10s"), nil, 0, prints("hello\n")},
@@ -225,7 +245,7 @@ func withURL(srv *reqwstest.Server, args []string) []string {
 // No flag is without a test: those that need a server of their own have one of that name.
 func TestEveryFlagIsTested(t *testing.T) {
 	tested := strings.Fields("cookie-jar redirect-trusted unix-socket proxy-header cacert cert key insecure http2 " +
-		"reconnect min-uptime output record replay replay-fast listen")
+		"reconnect min-uptime output record replay replay-fast listen connect-timeout")
 	for _, test := range flagTests(t) {
 		tested = append(tested, strings.Fields(test.flags)...)
 	}
@@ -234,6 +254,15 @@ func TestEveryFlagIsTested(t *testing.T) {
 			t.Errorf("--%s has no test", r.name)
 		}
 	}
+}
+
+func TestConnectTimeout(t *testing.T) {
+	is := is.New(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	is.NoErr(err)
+	defer l.Close()
+	got := tool(t, args("--connect-timeout", "1ms", "ws://"+l.Addr().String()))
+	is.Equal(got.code, exitConnect)
 }
 
 func TestCookieJar(t *testing.T) {
