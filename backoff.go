@@ -207,21 +207,12 @@ func (c *retryConfig) decide(req *http.Request, method string, resp *http.Respon
 	case err != nil:
 		again = failure.IsTransient(err)
 	default:
-		again = isTransientStatus(resp.StatusCode)
+		again = failure.IsTransientStatus(resp.StatusCode)
 	}
 	if again {
 		return Again
 	}
 	return GiveUp
-}
-
-func isTransientStatus(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
 }
 
 // delays is where one execution takes the delays of its retries from.

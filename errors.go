@@ -95,7 +95,7 @@ func (e *ProxyError) Error() string {
 func (e ProxyError) Format(f fmt.State, verb rune) { failure.Format(f, verb, e.Error()) }
 
 // Retryable tells the retry step which refusals may pass.
-func (e *ProxyError) Retryable() bool { return isTransientStatus(e.StatusCode) }
+func (e *ProxyError) Retryable() bool { return failure.IsTransientStatus(e.StatusCode) }
 
 // statusAnd writes a status, and what its body says.
 func statusAnd(code int, says string) string {

@@ -158,9 +158,9 @@ func isFinal(err error) bool {
 	)
 	switch {
 	case errors.As(err, &refused):
-		return !isTransientStatus(refused.StatusCode)
+		return !failure.IsTransientStatus(refused.StatusCode)
 	case errors.As(err, &proxy):
-		return !isTransientStatus(proxy.StatusCode)
+		return !failure.IsTransientStatus(proxy.StatusCode)
 	case errors.As(err, &closed):
 		return isFinalCode(closed.Code)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"syscall"
 )
 
@@ -38,6 +39,16 @@ func IsTransient(err error) bool {
 		if errors.Is(err, lost) {
 			return true
 		}
+	}
+	return false
+}
+
+// IsTransientStatus reports whether a server that answers with a status may answer otherwise soon.
+func IsTransientStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
 	}
 	return false
 }
