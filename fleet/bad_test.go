@@ -21,8 +21,7 @@ import (
 func (w *world) raw(id, data string) {
 	w.t.Helper()
 	is := is.New(w.t)
-	js, err := jetstream.New(w.dialNATS(w.url))
-	is.NoErr(err)
+	js := w.jetStream()
 	kv, err := js.KeyValue(w.t.Context(), "fleet_specs")
 	is.NoErr(err)
 	_, err = kv.PutString(w.t.Context(), id, data)
@@ -137,9 +136,7 @@ func TestSecrets(t *testing.T) {
 func TestBadMessagesOut(t *testing.T) {
 	is := is.New(t)
 	w := newWorld(t, 0)
-	nc := w.dialNATS(w.url)
-	js, err := jetstream.New(nc)
-	is.NoErr(err)
+	js := w.jetStream()
 	w.put(1)
 	for _, m := range []*nats.Msg{
 		{Data: []byte("one")},

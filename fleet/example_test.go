@@ -4,16 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http/httptest"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/reqws/reqws"
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/fleet/internal/feed"
 )
 
@@ -23,19 +21,17 @@ func exampleServers() (natsURL, ws string, stop func()) {
 	if err != nil {
 		panic(err)
 	}
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
+	s, err := embedded.NATS(dir, -1)
 	if err != nil {
 		panic(err)
 	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		panic("NATS does not come up")
+	ws, close, err := embedded.Listen(feed.New(time.Millisecond))
+	if err != nil {
+		panic(err)
 	}
-	web := httptest.NewServer(feed.New(time.Millisecond))
-	return s.ClientURL(), "ws" + strings.TrimPrefix(web.URL, "http"), func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-		web.Close()
+	return s.ClientURL(), ws, func() {
+		embedded.Stop(s)
+		close()
 		_ = os.RemoveAll(dir)
 	}
 }
@@ -70,7 +66,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	err = f.Put(ctx, fleet.Spec{ID: "btc-usd", URL: ws + "/btc-usd", OnOpen: []string{`{"op":"subscribe"}`}})
+	err = f.Put(ctx, fleet.Spec{ID: "btc-usd", URL: ws + "btc-usd", OnOpen: []string{`{"op":"subscribe"}`}})
 	if err != nil {
 		panic(err)
 	}
@@ -118,7 +114,7 @@ func ExampleSpec() {
 	}
 	err = f.Put(ctx, fleet.Spec{
 		ID:         "account",
-		URL:        ws + "/users/:user",
+		URL:        ws + "users/:user",
 		PathParams: map[string]any{"user": 7},
 		Headers:    map[string]any{"Authorization": "Bearer ${secret:exchange}"},
 	})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/fleet/internal/feed"
 	"github.com/reqws/reqws/fleet/internal/natstest"
 )
@@ -58,9 +58,12 @@ func newWorld(t testing.TB, every time.Duration, change ...func(*fleet.Config)) 
 func (w *world) settle(url string) *world {
 	w.t.Helper()
 	w.url = url
-	srv := httptest.NewServer(w.feed)
-	w.t.Cleanup(srv.Close)
-	w.ws = "ws" + strings.TrimPrefix(srv.URL, "http") + "/"
+	ws, stop, err := embedded.Listen(w.feed)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(stop)
+	w.ws = ws
 	w.f = w.open(w.url)
 	return w
 }
@@ -183,23 +186,11 @@ func (w *world) by() map[string]int {
 // published reads all messages that have come in, and holds them to their numbers.
 func (w *world) published() []string {
 	w.t.Helper()
-	is := is.New(w.t)
-	js, err := jetstream.New(w.dialNATS(w.url))
-	is.NoErr(err)
-	c, err := js.OrderedConsumer(w.t.Context(), "fleet_in", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"fleet.in.>"}})
-	is.NoErr(err)
-	info, err := c.Info(w.t.Context())
-	is.NoErr(err)
+	all, err := feed.Received(w.t.Context(), w.jetStream(), w.f)
+	is.New(w.t).NoErr(err)
 	var texts []string
 	last := map[string]fleet.In{}
-	it, err := c.Messages()
-	is.NoErr(err)
-	defer it.Stop()
-	for range info.NumPending {
-		m, err := it.Next()
-		is.NoErr(err)
-		in, err := w.f.ParseIn(m)
-		is.NoErr(err)
+	for _, in := range all {
 		before := last[in.ID]
 		inOrder := in.Sequence == before.Sequence+1 || w.window > 0 && before.Sequence < in.Sequence+2*w.window && in.Sequence < before.Sequence+2*w.window
 		if in.Fence < before.Fence || in.Fence == before.Fence && !inOrder {

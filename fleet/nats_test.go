@@ -13,6 +13,7 @@ import (
 
 	"github.com/reqws/reqws"
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/fleet/internal/feed"
 	"github.com/reqws/reqws/fleet/internal/natstest"
 )
@@ -44,7 +45,7 @@ func TestNATSRestart(t *testing.T) {
 	for _, id := range ids {
 		is.NoErr(w.f.Send(t.Context(), id, reqws.Text("before")))
 	}
-	natstest.Stop(w.nats)
+	embedded.Stop(w.nats)
 	w.restart()
 	for _, id := range ids {
 		w.eventually("it can be published again", func() bool { return w.f.Send(t.Context(), id, reqws.Text("after")) == nil })
@@ -66,7 +67,7 @@ func TestNATSAway(t *testing.T) {
 	workers := []*fleet.Worker{w.join(w.url, "w1"), w.join(w.url, "w2")}
 	w.put(10)
 	w.allUp(10)
-	natstest.Stop(w.nats)
+	embedded.Stop(w.nats)
 	w.eventually("the streams are stopped", func() bool {
 		open, _ := w.feed.Open()
 		return open == 0 && workers[0].Held()+workers[1].Held() == 0
@@ -118,7 +119,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	send("one")
-	natstest.Stop(leader(servers, "fleet_in"))
+	embedded.Stop(leader(servers, "fleet_in"))
 	send("two")
 	is.NoErr(first.Drain(t.Context()))
 	w.allUp(12)

@@ -5,19 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"sync"
 	"text/tabwriter"
 	"time"
 
-	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/reqws/reqws"
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/fleet/internal/feed"
 )
 
@@ -31,7 +30,7 @@ type options struct {
 type demo struct {
 	options
 	out     io.Writer
-	nats    *natsserver.Server
+	nats    *server.Server
 	f       *fleet.Fleet
 	js      jetstream.JetStream
 	feed    *feed.Server
@@ -68,15 +67,10 @@ func (d *demo) servers(ctx context.Context, dir string) (stop func(), err error)
 			stops[len(stops)-1-i]()
 		}
 	}
-	d.nats, err = natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
-	if err != nil {
+	if d.nats, err = embedded.NATS(dir, -1); err != nil {
 		return stop, err
 	}
-	d.nats.Start()
-	stops = append(stops, func() { d.nats.Shutdown(); d.nats.WaitForShutdown() })
-	if !d.nats.ReadyForConnections(10 * time.Second) {
-		return stop, errors.New("NATS does not come up")
-	}
+	stops = append(stops, func() { embedded.Stop(d.nats) })
 	nc, err := nats.Connect(d.nats.ClientURL())
 	if err != nil {
 		return stop, err
@@ -88,14 +82,12 @@ func (d *demo) servers(ctx context.Context, dir string) (stop func(), err error)
 	if d.f, err = fleet.Open(ctx, nc, fleet.Config{Lease: d.lease}); err != nil {
 		return stop, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ws, stopFeed, err := embedded.Listen(d.feed)
 	if err != nil {
 		return stop, err
 	}
-	d.ws = "ws://" + l.Addr().String() + "/"
-	srv := &http.Server{Handler: d.feed, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = srv.Serve(l) }()
-	stops = append(stops, func() { _ = srv.Close() })
+	d.ws = ws
+	stops = append(stops, stopFeed)
 	return stop, nil
 }
 
@@ -287,9 +279,13 @@ func (d *demo) ending(ctx context.Context) error {
 		group.Go(func() { _ = p.stop() }) // the last ones find nobody who takes their streams
 	}
 	group.Wait()
-	published, err := d.published(ctx)
+	received, err := feed.Received(ctx, d.js, d.f)
 	if err != nil {
 		return err
+	}
+	var published []string
+	for _, in := range received {
+		published = append(published, in.Frame.Text())
 	}
 	a := d.feed.Account(published)
 	doubledOut := d.doubledOut()
@@ -327,32 +323,6 @@ func (d *demo) doubledOut() (bad int) {
 		}
 	}
 	return bad
-}
-
-// published reads all that came in.
-func (d *demo) published(ctx context.Context) ([]string, error) {
-	c, err := d.js.OrderedConsumer(ctx, "fleet_in", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"fleet.in.>"}})
-	if err != nil {
-		return nil, err
-	}
-	info, err := c.Info(ctx)
-	if err != nil || info.NumPending == 0 {
-		return nil, err
-	}
-	it, err := c.Messages()
-	if err != nil {
-		return nil, err
-	}
-	defer it.Stop()
-	texts := make([]string, 0, info.NumPending)
-	for range info.NumPending {
-		m, err := it.Next()
-		if err != nil {
-			return nil, err
-		}
-		texts = append(texts, string(m.Data()))
-	}
-	return texts, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/reqwstest"
 )
 
@@ -29,7 +28,7 @@ type world struct {
 	js   jetstream.JetStream
 	f    *fleet.Fleet
 	ws   string
-	srv  *http.Server
+	stop func()
 	gaps gaps
 }
 
@@ -39,13 +38,8 @@ func newWorld() (*world, error) {
 	if w.dir, err = os.MkdirTemp("", "fleet-figures"); err != nil {
 		return nil, err
 	}
-	w.nats, err = server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: w.dir, NoSigs: true, NoLog: true})
-	if err != nil {
+	if w.nats, err = embedded.NATS(w.dir, -1); err != nil {
 		return nil, err
-	}
-	w.nats.Start()
-	if !w.nats.ReadyForConnections(20 * time.Second) {
-		return nil, errors.New("NATS does not come up")
 	}
 	if w.nc, err = nats.Connect(w.nats.ClientURL()); err != nil {
 		return nil, err
@@ -56,21 +50,14 @@ func newWorld() (*world, error) {
 	if w.f, err = fleet.Open(context.Background(), w.nc, fleet.Config{Lease: lease}); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	w.ws = "ws://" + l.Addr().String() + "/"
-	w.srv = &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = w.srv.Serve(l) }()
-	return w, nil
+	w.ws, w.stop, err = embedded.Listen(w)
+	return w, err
 }
 
 func (w *world) close() {
 	w.nc.Close()
-	_ = w.srv.Close()
-	w.nats.Shutdown()
-	w.nats.WaitForShutdown()
+	w.stop()
+	embedded.Stop(w.nats)
 	_ = os.RemoveAll(w.dir)
 }
 

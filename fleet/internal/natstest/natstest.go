@@ -10,49 +10,28 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/reqws/reqws/fleet/internal/embedded"
 )
 
 // Start starts a server that keeps its streams in dir; port -1 is any.
 func Start(t testing.TB, dir string, port int) *server.Server {
 	t.Helper()
-	return start(t, &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true})
-}
-
-func start(t testing.TB, o *server.Options) *server.Server {
-	t.Helper()
-	s, err := server.NewServer(o)
+	s, err := embedded.NATS(dir, port)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("the NATS server does not come up")
-	}
-	t.Cleanup(func() { Stop(s) })
+	t.Cleanup(func() { embedded.Stop(s) })
 	return s
-}
-
-// Stop stops a server, and returns when it is gone. Twice is no error.
-func Stop(s *server.Server) {
-	s.Shutdown()
-	s.WaitForShutdown()
 }
 
 // Cluster starts n servers that know each other, and returns when one of them leads.
 func Cluster(t testing.TB, n int) []*server.Server {
 	t.Helper()
+	ports := freePorts(t, n)
 	var routes []*url.URL
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		defer l.Close() //nolint:errcheck,gocritic // held until all are chosen
-		ports = append(ports, port)
+	for _, port := range ports {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", port)})
-		_ = l.Close()
 	}
 	var servers []*server.Server
 	for i := range n {
@@ -64,7 +43,7 @@ func Cluster(t testing.TB, n int) []*server.Server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { Stop(s) })
+		t.Cleanup(func() { embedded.Stop(s) })
 		s.Start()
 		servers = append(servers, s)
 	}
@@ -89,4 +68,19 @@ func Dial(t testing.TB, urls string) *nats.Conn {
 	}
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// freePorts are n ports of loopback that nobody has. All are held until the last is chosen, so that none comes twice.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
 }

@@ -4,11 +4,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -21,28 +18,29 @@ import (
 
 	"github.com/reqws/reqws"
 	"github.com/reqws/reqws/fleet"
+	"github.com/reqws/reqws/fleet/internal/embedded"
 	"github.com/reqws/reqws/fleet/internal/feed"
 )
 
 // soak is one run.
 type soak struct {
-	r       *rand.Rand
-	most    int
-	dir     string
-	url     string // of NATS
-	nats    *server.Server
-	feed    *feed.Server
-	ws      string
-	srv     *http.Server
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	f       *fleet.Fleet
-	workers map[string]*process
-	live    []string
-	next    int
-	sent    map[string]int
-	did     map[string]int
-	late    int // messages in that did not follow the one before
+	r        *rand.Rand
+	most     int
+	dir      string
+	url      string // of NATS
+	nats     *server.Server
+	feed     *feed.Server
+	ws       string
+	stopFeed func()
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	f        *fleet.Fleet
+	workers  map[string]*process
+	live     []string
+	next     int
+	sent     map[string]int
+	did      map[string]int
+	late     int // messages in that did not follow the one before
 }
 
 func newSoak(r *rand.Rand, most int) (*soak, error) {
@@ -64,26 +62,13 @@ func newSoak(r *rand.Rand, most int) (*soak, error) {
 	if s.f, err = fleet.Open(context.Background(), s.nc, fleet.Config{Lease: lease}); err != nil {
 		return s, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return s, err
-	}
-	s.ws = "ws://" + l.Addr().String() + "/"
-	s.srv = &http.Server{Handler: s.feed, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.srv.Serve(l) }()
-	return s, nil
+	s.ws, s.stopFeed, err = embedded.Listen(s.feed)
+	return s, err
 }
 
 func (s *soak) startNATS(port int) (err error) {
-	s.nats, err = server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true})
-	if err != nil {
-		return err
-	}
-	s.nats.Start()
-	if !s.nats.ReadyForConnections(20 * time.Second) {
-		return errors.New("NATS does not come up")
-	}
-	return nil
+	s.nats, err = embedded.NATS(s.dir, port)
+	return err
 }
 
 // stop leaves nothing behind.
@@ -94,12 +79,11 @@ func (s *soak) stop() {
 	if s.nc != nil {
 		s.nc.Close()
 	}
-	if s.srv != nil {
-		_ = s.srv.Close()
+	if s.stopFeed != nil {
+		s.stopFeed()
 	}
 	if s.nats != nil {
-		s.nats.Shutdown()
-		s.nats.WaitForShutdown()
+		embedded.Stop(s.nats)
 	}
 	_ = os.RemoveAll(s.dir)
 }
@@ -184,8 +168,7 @@ func (s *soak) restartNATS() error {
 	if err != nil {
 		return err
 	}
-	s.nats.Shutdown()
-	s.nats.WaitForShutdown()
+	embedded.Stop(s.nats)
 	return s.startNATS(port)
 }
 
@@ -322,32 +305,15 @@ func (s *soak) disorder() (n int) {
 	return n
 }
 
+// published is the texts of what came in. Fences never go back; what is not in its place is counted.
 func (s *soak) published(ctx context.Context) ([]string, error) {
-	c, err := s.js.OrderedConsumer(ctx, "fleet_in", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"fleet.in.>"}})
+	received, err := feed.Received(ctx, s.js, s.f)
 	if err != nil {
 		return nil, err
 	}
-	info, err := c.Info(ctx)
-	if err != nil || info.NumPending == 0 {
-		return nil, err
-	}
-	it, err := c.Messages()
-	if err != nil {
-		return nil, err
-	}
-	defer it.Stop()
 	last := map[string]fleet.In{}
-	s.late = 0
 	var texts []string
-	for range info.NumPending {
-		m, err := it.Next()
-		if err != nil {
-			return nil, err
-		}
-		in, err := s.f.ParseIn(m)
-		if err != nil {
-			return nil, err
-		}
+	for _, in := range received {
 		before := last[in.ID]
 		if in.Fence < before.Fence {
 			return nil, fmt.Errorf("%s: %d of fence %d follows %d of fence %d", in.ID, in.Sequence, in.Fence, before.Sequence, before.Fence)
