@@ -25,7 +25,7 @@ func openLane(t *testing.T, f *Fleet, id string, was claim) (*lane, uint64) {
 	marks, err := f.raiseFence(t.Context(), id, revision)
 	is.NoErr(err)
 	return p.open(&lane{
-		id: id, fence: []string{formatUint(revision)}, marks: marks,
+		id: id, fence: revision, fenced: []string{formatUint(revision)}, marks: marks,
 		claimed: func(ctx context.Context) error { return f.stillClaimed(ctx, id, revision) },
 	}), revision
 }

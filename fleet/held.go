@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type held struct {
 	out   *outbox
 
 	framesIn, framesOut, bytesIn, bytesOut, unsure atomic.Uint64
+	counted                                        uint64 // frames that the reporter has told of
 
 	mu       sync.Mutex
 	revision uint64 // of the spec
@@ -31,14 +33,14 @@ type held struct {
 	departs  bool       // it ends in good order
 	ended    bool
 	status   StreamStatus
-	hidden   []string // secrets that no error may show
+	hidden   []string // secrets that no error may show, the last ones
 }
 
 func newHeld(w *Worker, m *member, id string, fence uint64, marks []mark) *held {
 	h := &held{w: w, m: m, id: id, fence: fence}
 	h.changes = sync.NewCond(&h.mu)
 	h.lane = w.publisher.open(&lane{
-		id: id, fence: []string{formatUint(fence)}, marks: marks,
+		id: id, fence: fence, fenced: []string{formatUint(fence)}, marks: marks,
 		claimed: func(ctx context.Context) error { return w.f.stillClaimed(ctx, id, fence) },
 	})
 	h.status = StreamStatus{ID: id, Worker: w.cfg.Name, Fence: fence}
@@ -193,18 +195,19 @@ func (h *held) secrets() secrets {
 	return secrets{resolve: h.w.cfg.Secret, shown: h.hide}
 }
 
+// mostHidden is how many secrets are kept out of a stream's errors. Those that change with each attempt would fill
+// the memory in time; an error is about the last attempts.
+const mostHidden = 64
+
 // hide keeps a secret out of errors.
 func (h *held) hide(secret string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.hidden {
-		if s == secret {
-			return
-		}
+	if secret == "" || slices.Contains(h.hidden, secret) {
+		return
 	}
-	if secret != "" {
-		h.hidden = append(h.hidden, secret)
-	}
+	h.hidden = append(h.hidden, secret)
+	h.hidden = slices.Delete(h.hidden, 0, max(0, len(h.hidden)-mostHidden))
 }
 
 func (h *held) opened(link uint64) {
@@ -228,7 +231,7 @@ func (h *held) closed(s *session, info reqws.ClosedInfo) {
 }
 
 // failed notes that the spec cannot be worked on.
-func (h *held) failed(_ *session, err error) {
+func (h *held) failed(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.status.Error = h.shown(err)

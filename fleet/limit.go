@@ -182,7 +182,7 @@ func (l *limiter) entry(key string, limited bool) {
 func (l *limiter) wait(ctx context.Context, host string) error {
 	key, err := limitKey(host)
 	if err != nil {
-		return nil //nolint:nilerr // such a host has no limit
+		return nil // such a host has no limit
 	}
 	o := &opening{ctx: ctx, at: make(chan time.Time, 1)}
 	l.mu.Lock()
@@ -281,18 +281,3 @@ func (l *limiter) reserve(key string, n int) (times []time.Time, wait time.Durat
 
 // isConflict reports whether an entry was changed by somebody else in between.
 func isConflict(err error) bool { return err != nil && isWrongSequence(err) }
-
-// sleep waits for d, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}

@@ -38,7 +38,6 @@ type member struct {
 	revision uint64
 
 	until atomic.Int64 // of clock: the streams are this worker's up to here
-	began time.Time
 }
 
 // started is what clocks count from.
@@ -49,8 +48,8 @@ func clock() int64 { return int64(time.Since(started)) }
 
 // join makes a new entry.
 func (f *Fleet) join(ctx context.Context, entry memberEntry) (*member, error) {
-	m := &member{f: f, id: nuid.Next(), entry: entry, began: time.Now()}
-	m.entry.Since = m.began.UTC()
+	m := &member{f: f, id: nuid.Next(), entry: entry}
+	m.entry.Since = time.Now().UTC()
 	asked := clock()
 	revision, err := f.workers.Create(ctx, m.id, m.data())
 	if err != nil {
@@ -135,7 +134,7 @@ func (f *Fleet) bury(ctx context.Context, id string) (bool, error) {
 	if isConflict(err) {
 		e, err := f.workers.Get(ctx, id)
 		if err != nil {
-			return false, nil //nolint:nilerr // gone by now, or NATS is: the next try tells
+			return false, nil // gone by now, or NATS is: the next try tells
 		}
 		var entry memberEntry
 		return json.Unmarshal(e.Value(), &entry) == nil && entry.Dead, nil

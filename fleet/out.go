@@ -286,17 +286,9 @@ func (o *outbox) send(f reqws.Frame) error {
 
 // awaitSession waits for the session after s.
 func (h *held) awaitSession(ctx context.Context, s *session) error {
-	stop := context.AfterFunc(ctx, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.changes.Broadcast()
-	})
-	defer stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for h.session == s && ctx.Err() == nil {
-		h.changes.Wait()
-	}
+	await(ctx, h.changes, func() bool { return h.session != s })
 	return ctx.Err()
 }
 

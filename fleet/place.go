@@ -96,7 +96,7 @@ func (p *plan) balance(id string) {
 	if from == nil || from.load <= from.share {
 		return
 	}
-	first := p.best(id, func(*taken) bool { return true })
+	first := p.best(id, anyone)
 	if first != nil && first != from && first.load < first.share-first.share/10 {
 		from.load--
 		first.load++
@@ -117,6 +117,8 @@ func (p *plan) settle(id, held string) {
 	to.load++
 	p.placed[id] = to.id
 }
+
+func anyone(*taken) bool { return true }
 
 // best is the first worker in the ranking of a stream among those that can take it.
 func (p *plan) best(id string, can func(*taken) bool) *taken {

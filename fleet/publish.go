@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -26,7 +27,8 @@ type lane struct {
 	p       *publisher
 	id      string
 	subject string
-	fence   []string                    // as it is in a header
+	fence   uint64                      // the revision of the claim
+	fenced  []string                    // the same as it is in a header
 	claimed func(context.Context) error // errFenced: it is not any more
 
 	mu       sync.Mutex
@@ -46,9 +48,10 @@ type lane struct {
 
 // outgoing is a message until JetStream has it.
 type outgoing struct {
-	msg  *nats.Msg
-	mark *mark
-	size int
+	msg    *nats.Msg
+	number uint64 // its place in the lane
+	mark   *mark
+	size   int
 }
 
 // publish hands a message over to NATS, and waits where too many are under way. data is copied.
@@ -72,7 +75,7 @@ func (l *lane) publish(kind reqws.Kind, link uint64, data []byte) error {
 		return l.ended
 	}
 	l.sequence++
-	out := &outgoing{msg: l.message(kind, link, data, m), mark: m, size: size}
+	out := &outgoing{msg: l.message(kind, link, data, m), number: l.sequence, mark: m, size: size}
 	m.busy = true
 	l.flying = append(l.flying, out)
 	if _, err := l.p.js.PublishMsgAsync(out.msg); err != nil {
@@ -95,9 +98,9 @@ func (l *lane) message(kind reqws.Kind, link uint64, data []byte, m *mark) *nats
 		Subject: l.subject,
 		Data:    append([]byte(nil), data...),
 		Header: nats.Header{
-			jetstream.MsgIDHeader:                   {l.id + ":" + l.fence[0] + ":" + n},
+			jetstream.MsgIDHeader:                   {l.id + ":" + l.fenced[0] + ":" + n},
 			HeaderKind:                              name,
-			HeaderFence:                             l.fence,
+			HeaderFence:                             l.fenced,
 			HeaderLink:                              {strconv.FormatUint(link, 10)},
 			HeaderSequence:                          {n},
 			jetstream.ExpectedLastSubjSeqHeader:     m.sequence,
@@ -114,7 +117,9 @@ func (l *lane) settle(msg *nats.Msg, err error) {
 		if out.msg != msg {
 			continue
 		}
-		l.flying = append(l.flying[:i], l.flying[i+1:]...)
+		copy(l.flying[1:i+1], l.flying[:i]) // it is the first, nearly always, and those behind it stay
+		l.flying[0] = nil
+		l.flying = l.flying[1:]
 		out.mark.busy = false
 		if err == nil {
 			l.published++
@@ -130,21 +135,14 @@ func (l *lane) settle(msg *nats.Msg, err error) {
 // fails keeps a message that JetStream did not take, in its place among others, and sees to it. mu is held.
 func (l *lane) fails(out *outgoing) {
 	at := len(l.failed)
-	for at > 0 && number(l.failed[at-1]) > number(out) {
+	for at > 0 && l.failed[at-1].number > out.number {
 		at--
 	}
-	l.failed = append(l.failed, nil)
-	copy(l.failed[at+1:], l.failed[at:])
-	l.failed[at] = out
+	l.failed = slices.Insert(l.failed, at, out)
 	if !l.mending {
 		l.mending = true
 		go l.mend()
 	}
-}
-
-func number(o *outgoing) uint64 {
-	n, _ := strconv.ParseUint(o.msg.Header[HeaderSequence][0], 10, 64)
-	return n
 }
 
 // mend publishes again what failed, in order and one by one, once all that is under way has come to an end.
@@ -192,10 +190,7 @@ func (l *lane) again(out *outgoing) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	l.mu.Lock()
-	msg := &nats.Msg{Subject: out.msg.Subject, Data: out.msg.Data, Header: nats.Header{}}
-	for name, value := range out.msg.Header {
-		msg.Header[name] = value
-	}
+	msg := &nats.Msg{Subject: out.msg.Subject, Data: out.msg.Data, Header: maps.Clone(out.msg.Header)}
 	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = out.mark.sequence
 	l.mu.Unlock()
 	_, err := l.p.js.PublishMsg(ctx, msg)
@@ -213,8 +208,7 @@ func (l *lane) refence(ctx context.Context) error {
 	if err := l.claimed(ctx); err != nil {
 		return err
 	}
-	fence, _ := strconv.ParseUint(l.fence[0], 10, 64)
-	marks, err := l.p.f.raiseFence(ctx, l.id, fence)
+	marks, err := l.p.f.raiseFence(ctx, l.id, l.fence)
 	if err != nil {
 		return err
 	}
@@ -255,7 +249,7 @@ func (l *lane) freeMark() *mark {
 	if len(l.marks) == 1 {
 		return &l.marks[0] // a server that is alone takes any number at once
 	}
-	if len(l.flying) > 0 && l.sequence-number(l.flying[0]) >= uint64(len(l.marks)) {
+	if len(l.flying) > 0 && l.sequence-l.flying[0].number >= uint64(len(l.marks)) {
 		return nil
 	}
 	for i := range l.marks {
@@ -268,17 +262,9 @@ func (l *lane) freeMark() *mark {
 
 // flush waits until JetStream has everything. Its error is that of ctx, or why the lane has ended.
 func (l *lane) flush(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.changed.Broadcast()
-	})
-	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.flying)+len(l.failed) > 0 && l.ended == nil && ctx.Err() == nil {
-		l.changed.Wait()
-	}
+	await(ctx, l.changed, func() bool { return len(l.flying)+len(l.failed) == 0 || l.ended != nil })
 	if l.ended != nil {
 		return l.ended
 	}

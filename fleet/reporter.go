@@ -39,24 +39,21 @@ func (r *reporter) dirty(h *held) {
 	}
 }
 
-// run writes until ctx ends. held lists the streams there are.
+// run writes until ctx ends. all lists the streams that are held.
 func (r *reporter) run(ctx context.Context, all func() []*held) {
 	counts := time.NewTicker(countEvery)
 	defer counts.Stop()
-	last := map[*held]uint64{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-counts.C:
-			now := map[*held]uint64{}
 			for _, h := range all() {
-				now[h] = h.framesIn.Load() + h.framesOut.Load()
-				if now[h] != last[h] {
+				if n := h.framesIn.Load() + h.framesOut.Load(); n != h.counted {
+					h.counted = n
 					r.dirty(h)
 				}
 			}
-			last = now
 		case <-r.kick:
 			_ = sleep(ctx, reportDelay)
 			r.flush(ctx)

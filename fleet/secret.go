@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/reqws/reqws"
@@ -76,12 +75,28 @@ func (x secrets) in(ctx context.Context, s string) (string, error) {
 	})
 }
 
-// divide parts values into those that are to be shown and those that hold a secret.
-func divide(values map[string]any) (plain map[string]any, secret map[string]string) {
-	plain, secret = map[string]any{}, map[string]string{}
+// all returns values with their secrets.
+func (x secrets) all(ctx context.Context, values map[string]any) (map[string]any, error) {
+	resolved := make(map[string]any, len(values))
+	for name, v := range values {
+		if s, ok := v.(string); ok {
+			with, err := x.in(ctx, s)
+			if err != nil {
+				return nil, err
+			}
+			v = with
+		}
+		resolved[name] = v
+	}
+	return resolved, nil
+}
+
+// divide parts values into those that are to be shown and those that hold a secret, all strings.
+func divide(values map[string]any) (plain, secret map[string]any) {
+	plain, secret = map[string]any{}, map[string]any{}
 	for name, v := range values {
 		if s, ok := v.(string); ok && strings.Contains(s, secretOpens) {
-			secret[name] = s
+			secret[name] = v
 		} else {
 			plain[name] = v
 		}
@@ -91,22 +106,22 @@ func divide(values map[string]any) (plain map[string]any, secret map[string]stri
 
 // auth returns the step that puts the secrets of headers and of the query into each request: they are
 // asked for afresh on each attempt, and a redirect to another origin does not get them.
-func (x secrets) auth(headers, params map[string]string) reqws.Step {
+func (x secrets) auth(headers, params map[string]any) reqws.Step {
 	return reqws.AuthFunc(func(ctx context.Context) (reqws.Step, error) {
-		header, query := http.Header{}, url.Values{}
-		for _, name := range slices.Sorted(maps.Keys(headers)) {
-			value, err := x.in(ctx, headers[name])
-			if err != nil {
-				return nil, err
-			}
-			header.Set(name, value)
+		h, err := x.all(ctx, headers)
+		if err != nil {
+			return nil, err
 		}
-		for name, s := range params {
-			value, err := x.in(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			query.Set(name, value)
+		p, err := x.all(ctx, params)
+		if err != nil {
+			return nil, err
+		}
+		header, query := http.Header{}, url.Values{}
+		for name, v := range h {
+			header.Set(name, v.(string))
+		}
+		for name, v := range p {
+			query.Set(name, v.(string))
 		}
 		return withCredentials(header, query), nil
 	})

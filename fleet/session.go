@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/reqws/reqws"
+	"github.com/reqws/reqws/internal/failure"
 )
 
 // session is one execution of a stream's request: from the first attempt until it is left, over all reconnects. A spec
@@ -50,30 +51,17 @@ func (s *session) set(change func()) {
 	s.changed.Broadcast()
 }
 
-// await waits until what cond says of the state is true, or ctx ends. mu is held.
-func (s *session) await(ctx context.Context, cond func() bool) {
-	stop := context.AfterFunc(ctx, func() { s.set(func() {}) })
-	defer stop()
-	for !cond() && ctx.Err() == nil {
-		s.changed.Wait()
-	}
-}
-
 // open connects, as often as it takes. It returns when the stream is up, or will never be.
 func (s *session) open() {
 	resp, err := s.connect()
+	var left bool
 	s.set(func() {
-		s.resp = resp
-		s.trying = false
-		if err != nil {
-			s.over = true
-		}
+		s.resp, s.trying = resp, false
+		s.over = s.over || err != nil
+		left = s.leaving
 	})
-	s.mu.Lock()
-	left := s.leaving
-	s.mu.Unlock()
 	if err != nil && !left && s.ctx.Err() == nil {
-		s.h.failed(s, err) // an option: the spec is wrong in a way that only reqws sees
+		s.h.failed(err) // an option: the spec is wrong in a way that only reqws sees
 	}
 }
 
@@ -103,7 +91,8 @@ func (s *session) request() (*reqws.Request, error) {
 		options = append(options, reqws.Header(name, v))
 	}
 	if len(spec.PathParams) > 0 {
-		resolved, err := s.resolved(spec.PathParams)
+		// They are part of the request: a secret in them that changes is seen when the session is begun anew.
+		resolved, err := secret.all(s.ctx, spec.PathParams)
 		if err != nil {
 			return nil, err
 		}
@@ -130,23 +119,6 @@ func (s *session) request() (*reqws.Request, error) {
 		reqws.OnOpen(s.onOpen),
 		reqws.Into(s.handle),
 		reqws.AddTrace(s.trace()))...), nil
-}
-
-// resolved is the path parameters with their secrets: they are part of the request, so that a secret that
-// changes is seen when the stream is opened anew.
-func (s *session) resolved(params map[string]any) (map[string]any, error) {
-	all := make(map[string]any, len(params))
-	for name, v := range params {
-		if text, ok := v.(string); ok {
-			value, err := s.h.secrets().in(s.ctx, text)
-			if err != nil {
-				return nil, err
-			}
-			v = value
-		}
-		all[name] = v
-	}
-	return all, nil
 }
 
 func (s *session) heartbeat() (interval, timeout time.Duration) {
@@ -224,19 +196,10 @@ func (s *session) again(err error) reqws.RetryDecision {
 	switch {
 	case leaving:
 		return reqws.GiveUp
-	case errors.As(err, &refused) && !transient(refused.StatusCode):
+	case errors.As(err, &refused) && !failure.IsTransientStatus(refused.StatusCode):
 		return reqws.AgainAfter(refusedDelay + rand.N(refusedDelay))
 	}
 	return reqws.Again
-}
-
-func transient(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
 }
 
 // retryDelay has full jitter: many streams lose one server at once.
@@ -300,7 +263,7 @@ func (s *session) trace() *reqws.ClientTrace {
 func (s *session) leave(ctx context.Context) {
 	s.mu.Lock()
 	s.leaving = true
-	s.await(ctx, func() bool { return s.over || !s.trying && (!s.up || s.resp != nil) })
+	await(ctx, s.changed, func() bool { return s.over || !s.trying && (!s.up || s.resp != nil) })
 	resp, up, over := s.resp, s.up, s.over
 	s.mu.Unlock()
 	if !over && up && ctx.Err() == nil {
@@ -344,7 +307,7 @@ func (s *session) awaitEnd() {
 // send sends a frame over the connection that there is, or over the next one.
 func (s *session) send(ctx context.Context, f reqws.Frame) error {
 	s.mu.Lock()
-	s.await(ctx, func() bool { return s.resp != nil || s.over || s.leaving })
+	await(ctx, s.changed, func() bool { return s.resp != nil || s.over || s.leaving })
 	resp := s.resp
 	s.mu.Unlock()
 	if resp == nil {

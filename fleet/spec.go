@@ -130,10 +130,8 @@ func checkValue(v any) error {
 }
 
 // host is what the opening limits count by.
-func (s *Spec) host() string { return hostOf(s.URL) }
-
-func hostOf(rawURL string) string {
-	u, err := url.Parse(rawURL)
+func (s *Spec) host() string {
+	u, err := url.Parse(s.URL)
 	if err != nil {
 		return ""
 	}

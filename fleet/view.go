@@ -14,6 +14,26 @@ type view struct {
 	specs   map[string]specEntry
 	claims  map[string]claim
 	members map[string]seen
+
+	stale  bool              // something has changed since placed was computed
+	placed map[string]string // the worker of each stream
+}
+
+// placement is where each stream belongs. It is computed when something has changed: renewals of leases are most of
+// what is seen, and change nothing.
+func (v *view) placement() map[string]string {
+	if v.stale {
+		v.placed, v.stale = place(v.ids(), v.holders(), v.seats()), false
+	}
+	return v.placed
+}
+
+// first is the worker that sees to what belongs to nobody, for a stream; "" where there is none.
+func (v *view) first(id string) string {
+	if s := newPlan(v.seats()).best(id, anyone); s != nil {
+		return s.id
+	}
+	return ""
 }
 
 // specEntry is a spec, or why it is none.
@@ -54,10 +74,14 @@ func (v *view) seats() []seat {
 	var seats []seat
 	for id, m := range v.members {
 		if !m.Dead {
-			seats = append(seats, seat{id: id, name: m.Name, capacity: m.Capacity, leaving: m.Leaving})
+			seats = append(seats, m.seat(id))
 		}
 	}
 	return seats
+}
+
+func (m seen) seat(id string) seat {
+	return seat{id: id, name: m.Name, capacity: m.Capacity, leaving: m.Leaving}
 }
 
 // ids lists the streams with a good spec.
@@ -144,6 +168,7 @@ func (w *Worker) seeLimit(e jetstream.KeyValueEntry) {
 func (w *Worker) seeSpec(e jetstream.KeyValueEntry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.view.stale = true
 	if e.Operation() != jetstream.KeyValuePut {
 		delete(w.view.specs, e.Key())
 		return
@@ -158,6 +183,7 @@ func (w *Worker) seeClaim(e jetstream.KeyValueEntry) {
 	if old := w.view.claims[e.Key()]; e.Revision() < old.revision {
 		return // what this worker has written itself is newer
 	}
+	w.view.stale = true
 	c := claimOf(e)
 	if c.revision == 0 {
 		delete(w.view.claims, e.Key())
@@ -172,11 +198,14 @@ func (w *Worker) seeWorker(e jetstream.KeyValueEntry) {
 	defer w.changed.Broadcast()
 	if e.Operation() != jetstream.KeyValuePut {
 		delete(w.view.members, e.Key())
+		w.view.stale = true
 		return
 	}
 	m := seen{at: clock()}
 	if json.Unmarshal(e.Value(), &m.memberEntry) != nil {
 		m.Dead = true
 	}
+	old, known := w.view.members[e.Key()]
+	w.view.stale = w.view.stale || !known || old.seat(e.Key()) != m.seat(e.Key()) || old.Dead != m.Dead
 	w.view.members[e.Key()] = m
 }

@@ -42,7 +42,7 @@ func (w *Worker) reconcile() {
 	for _, id := range w.view.silent(m.id, w.f.cfg.Lease) {
 		w.makeSure(id)
 	}
-	placed := place(w.view.ids(), w.view.holders(), w.view.seats())
+	placed := w.view.placement()
 	for id, h := range w.held {
 		w.tend(h, id, placed[id])
 	}
@@ -88,27 +88,20 @@ func (w *Worker) begin(h *held, f func()) {
 	})
 }
 
-// remove ends a stream that is no more.
+// remove ends a stream that is no more, and takes its entries away.
 func (w *Worker) remove(h *held) {
 	ctx, cancel := context.WithTimeout(w.ctx, quitTime)
 	defer cancel()
-	if !h.depart() {
-		return
-	}
-	h.quit(ctx)
-	w.forget(h)
-	call, cancel := context.WithTimeout(w.ctx, callTimeout)
-	defer cancel()
-	w.mu.Lock()
-	_, bad := w.view.specs[h.id] // then its state says why
-	w.mu.Unlock()
-	err := w.f.dropClaim(call, h.id, h.fence)
-	if !bad {
-		err = errors.Join(err, w.f.states.Purge(call, h.id))
-	}
-	if err != nil {
-		w.log.Warn("fleet: the entries of a stream that is no more were not removed", "id", h.id, "error", err)
-	}
+	w.part(ctx, h, func(ctx context.Context) error {
+		w.mu.Lock()
+		_, bad := w.view.specs[h.id] // then its state says why
+		w.mu.Unlock()
+		err := w.f.dropClaim(ctx, h.id, h.fence)
+		if !bad {
+			err = errors.Join(err, w.f.states.Purge(ctx, h.id))
+		}
+		return err
+	})
 }
 
 // handOver gives a stream up for another worker. It stays up until the other may open it.
@@ -125,6 +118,11 @@ func (w *Worker) handOver(h *held) {
 
 // giveUp closes a stream in good order, and releases the claim.
 func (w *Worker) giveUp(ctx context.Context, h *held, opening bool) {
+	w.part(ctx, h, func(ctx context.Context) error { return w.f.release(ctx, h.id, h.fence, opening) })
+}
+
+// part ends a stream in good order, unless somebody does already, and then has its entries changed.
+func (w *Worker) part(ctx context.Context, h *held, entries func(context.Context) error) {
 	if !h.depart() {
 		return
 	}
@@ -132,8 +130,8 @@ func (w *Worker) giveUp(ctx context.Context, h *held, opening bool) {
 	w.forget(h)
 	call, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	if err := w.f.release(call, h.id, h.fence, opening); err != nil {
-		w.log.Warn("fleet: a stream was not given up in good order", "id", h.id, "error", err)
+	if err := entries(call); err != nil {
+		w.log.Warn("fleet: a stream was ended, and its entries are as they were", "id", h.id, "error", err)
 	}
 }
 
@@ -212,6 +210,7 @@ func (w *Worker) takeUnder(ctx context.Context, m *member, was claim, id string)
 	w.mu.Lock()
 	if w.view.claims[id].revision < revision {
 		w.view.claims[id] = claim{Worker: m.id, revision: revision}
+		w.view.stale = true
 	}
 	w.mu.Unlock()
 	marks, err := w.f.raiseFence(ctx, id, revision)
@@ -244,18 +243,19 @@ func (w *Worker) makeSure(id string) {
 		}
 		m.Dead = true
 		w.view.members[id] = m
+		w.view.stale = true
+		w.changed.Broadcast()
 		w.look()
 	})
 }
 
 // judge says of bad specs what is wrong with them: one worker for each. mu is held.
 func (w *Worker) judge(m *member) {
-	p := newPlan(w.view.seats())
 	for id, s := range w.view.specs {
 		if s.bad == nil || w.badSent[id] == s.revision {
 			continue
 		}
-		if first := p.best(id, func(*taken) bool { return true }); first == nil || first.id != m.id {
+		if w.view.first(id) != m.id {
 			continue
 		}
 		w.badSent[id] = s.revision
@@ -273,7 +273,6 @@ func (w *Worker) judge(m *member) {
 // clear takes away what is left of streams that were removed while nobody held them: one worker for each. mu is
 // held.
 func (w *Worker) clear(m *member) {
-	p := newPlan(w.view.seats())
 	for id, c := range w.view.claims {
 		if _, exists := w.view.specs[id]; exists || w.view.alive(c.Worker) || w.held[id] != nil || w.taking[id] {
 			continue
@@ -282,7 +281,7 @@ func (w *Worker) clear(m *member) {
 			w.makeSure(c.Worker)
 			continue
 		}
-		if first := p.best(id, func(*taken) bool { return true }); first == nil || first.id != m.id {
+		if w.view.first(id) != m.id {
 			continue
 		}
 		w.taking[id] = true

@@ -73,7 +73,7 @@ type Worker struct {
 	badSent map[string]uint64
 	leaving bool
 	left    bool
-	changed *sync.Cond // of held and taking
+	changed *sync.Cond // of held and taking, and of who else there is
 }
 
 // mostMoves is how many streams a worker gives up or takes at once.
@@ -279,12 +279,7 @@ func (w *Worker) abortAll(why error) int {
 
 // lose gives up one stream that turns out to be another worker's.
 func (w *Worker) lose(h *held, why error) {
-	w.mu.Lock()
-	if w.held[h.id] == h {
-		delete(w.held, h.id)
-		w.changed.Broadcast()
-	}
-	w.mu.Unlock()
+	w.forget(h)
 	w.log.Warn("fleet: a stream is another worker's now", "id", h.id, "error", why)
 	h.abort(why)
 	w.look()
@@ -341,7 +336,7 @@ func (w *Worker) Drain(ctx context.Context) error {
 		w.log.Warn("fleet: others were not told of the leave", "error", err)
 	}
 	w.look()
-	w.awaitEmpty(ctx)
+	w.await(ctx, func() bool { return w.empty() || !w.view.hasOthers(w.member.id) })
 	left := w.quitAll()
 	err := w.leave()
 	if left > 0 && ctx.Err() != nil {
@@ -350,27 +345,15 @@ func (w *Worker) Drain(ctx context.Context) error {
 	return err
 }
 
-// awaitEmpty waits until all streams are given away, or none can be.
-func (w *Worker) awaitEmpty(ctx context.Context) {
-	stop := context.AfterFunc(ctx, w.broadcast)
-	defer stop()
-	tick := time.AfterFunc(w.f.cfg.Lease/20, w.broadcast)
-	defer tick.Stop()
+// await waits until what done says of the worker is true, or ctx ends.
+func (w *Worker) await(ctx context.Context, done func() bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.held)+len(w.taking) > 0 && ctx.Err() == nil {
-		if !w.view.hasOthers(w.member.id) {
-			return
-		}
-		w.changed.Wait()
-	}
+	await(ctx, w.changed, done)
 }
 
-func (w *Worker) broadcast() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.changed.Broadcast()
-}
+// empty reports whether no stream is held or being claimed. mu is held.
+func (w *Worker) empty() bool { return len(w.held)+len(w.taking) == 0 }
 
 // quitAll closes what is left, in good order, in the time that closing takes.
 func (w *Worker) quitAll() int {
@@ -382,19 +365,8 @@ func (w *Worker) quitAll() int {
 		group.Go(func() { w.giveUp(ctx, h, false) })
 	}
 	group.Wait()
-	w.awaitNone(ctx)
+	w.await(ctx, w.empty) // some may have been being ended already
 	return len(all)
-}
-
-// awaitNone waits for those that were being ended already, until ctx ends.
-func (w *Worker) awaitNone(ctx context.Context) {
-	stop := context.AfterFunc(ctx, w.broadcast)
-	defer stop()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for len(w.held)+len(w.taking) > 0 && ctx.Err() == nil {
-		w.changed.Wait()
-	}
 }
 
 // quitTime is how long a stream may take to be closed in good order.
